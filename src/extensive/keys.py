@@ -1,0 +1,42 @@
+"""Names of what travels with a structure, and the units of everything: eV, Angstrom, eV/Angstrom, s."""
+
+# atoms.info of every structure
+STRUCTURE_ID = "structure_id"  # "<dataset>-<index:05d>"
+DATASET = "dataset"  # "<family>-<sampler>", e.g. "graphene-rattle"
+FAMILY = "family"  # "graphene", "hbn-vacancy", ...
+SAMPLER = "sampler"  # "pristine" | "rattle" | "md"
+PARENT = "parent"  # id of the structure or trajectory that this one descends from
+SUPERCELL = "supercell"  # (2,) int | number of rectangular 4-atom cells along x and y
+
+# added by the reference stage
+REF_ENERGY = "REF_energy"  # eV | force-consistent total energy
+REF_FORCES = "REF_forces"  # (num_atoms, 3) eV/Angstrom | in atoms.arrays
+REF_COMPONENTS = "REF_components"  # JSON text | parts of the energy, eV
+REF_RECORD = "REF_record"  # JSON text | iterations, seconds, convergence, settings, versions
+REF_DIGEST = "REF_digest"  # sha256 of what determines the label
+
+# Sets of structures that a model meets; see training.splits for who belongs where.
+TRAIN = "train"
+VALIDATION = "validation"
+TEST = "test"
+INDEPENDENT_MD = "independent-md"
+SUPERCELLS = "supercells"
+INTERPOLATION = "interpolation"
+EXTRAPOLATION = "extrapolation"
+SETS = (TRAIN, VALIDATION, TEST, INDEPENDENT_MD, SUPERCELLS, INTERPOLATION, EXTRAPOLATION)
+
+# Columns of results/published/predictions/*.csv
+PREDICTION_COLUMNS = (
+    "structure_id",
+    "family",
+    "sampler",
+    "n_atoms",
+    "energy_dft_eV",
+    "energy_predicted_eV",
+)
+# Columns of results/published/timings/*.csv
+TIMING_COLUMNS = ("method", "device", "n_cells", "n_atoms", "seconds", "repeats", "cores", "hardware")
+
+ATOMS_PER_CELL = 60  # the papers count system size in cells of 60 atoms
+MEV_PER_EV = 1000.0
+CHEMICAL_ACCURACY_MEV = 43.36  # 1 kcal/mol

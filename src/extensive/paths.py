@@ -1,0 +1,28 @@
+"""The one owner of where published things are. Paths are relative to the repository's root."""
+
+from pathlib import Path
+
+PUBLISHED = Path("results/published")
+LABELS = PUBLISHED / "labels"
+MODELS = PUBLISHED / "models"
+PREDICTIONS = PUBLISHED / "predictions"
+TIMINGS = PUBLISHED / "timings"
+FIGURES = PUBLISHED / "figures"
+TABLES = PUBLISHED / "tables"
+
+
+def repository_root() -> Path:
+    """The folder that holds the Snakefile, found upwards from this file (editable install) or the working directory."""
+    for start in (Path(__file__).resolve(), Path.cwd() / "x"):
+        for folder in start.parents:
+            if (folder / "Snakefile").is_file() and (folder / "workflow" / "schemas").is_dir():
+                return folder
+    return Path.cwd()
+
+
+SCHEMA = Path("workflow/schemas/config.schema.yaml")
+
+
+def published_labels(dataset: str) -> Path:
+    """Archive file of one data set."""
+    return LABELS / f"{dataset}.extxyz.gz"
