@@ -12,7 +12,7 @@ TABLES = PUBLISHED / "tables"
 
 
 def repository_root() -> Path:
-    """The folder that holds the Snakefile, found upwards from this file (editable install) or the working directory."""
+    """The folder that holds the Snakefile, looked for upwards from this file, then from the working directory."""
     for start in (Path(__file__).resolve(), Path.cwd() / "x"):
         for folder in start.parents:
             if (folder / "Snakefile").is_file() and (folder / "workflow" / "schemas").is_dir():

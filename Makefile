@@ -1,0 +1,44 @@
+# make run    sets up and runs the default preset        make test    sets up and runs the tests
+# make labels grows the archive of reference energies    make check   style only
+.PHONY: run test smoke labels publish report check format clean
+
+CORES ?= 2
+CONFIG ?= config/config.yaml
+SNAKEMAKE = .venv/bin/snakemake --cores $(CORES) --configfile $(CONFIG)
+export OMP_NUM_THREADS ?= 1
+
+run:
+	envs/setup.sh run
+	$(SNAKEMAKE)
+	$(SNAKEMAKE) --report results/$$(.venv/bin/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)'))['run'])")/report.html
+
+smoke:
+	$(MAKE) run CONFIG=config/smoke.yaml
+
+test:
+	envs/setup.sh test
+	$(MAKE) check
+	.venv/bin/python -m pytest
+
+check:
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/snakefmt --check Snakefile workflow/rules
+
+format:
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+	.venv/bin/snakefmt Snakefile workflow/rules
+
+labels:
+	envs/setup.sh run
+	.venv/bin/python -m extensive.reference.label --workers $(CORES)
+
+publish:
+	$(SNAKEMAKE) publish
+
+report:
+	$(SNAKEMAKE) --report report.html
+
+clean:
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache
