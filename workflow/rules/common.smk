@@ -21,6 +21,8 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = f"results/{config['run']}"
+# Networks run on a GPU where the configuration asks for one; see profiles/ for how a site grants it.
+TORCH_ENV = "../../envs/torch-cuda.yaml" if config["device"] == "cuda" else "../../envs/torch-cpu.yaml"
 
 
 def code(*stages: str) -> list[str]:
