@@ -1,0 +1,46 @@
+"""The three presets plan; lint is clean; a wrong key is named in one line."""
+
+import re
+
+import pytest
+
+STAGES = ("structures", "label", "rasterize", "train", "evaluate", "timing", "figure")
+
+
+@pytest.mark.parametrize("preset", ["smoke", "config", "paper"])
+def test_every_stage_of_a_preset_is_planned(workflow_copy, preset):
+    rules = workflow_copy.planned(preset=preset)
+    for stage in STAGES:
+        assert any(stage in rule for rule in rules), f"no rule of stage {stage} in {sorted(rules)}"
+
+
+def test_default_preset_is_found_without_naming_it(workflow_copy):
+    assert workflow_copy.planned(preset=None) == workflow_copy.planned(preset="config")
+
+
+def test_lint_is_clean(workflow_copy):
+    done = workflow_copy.snakemake("--lint", check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_unknown_key_is_named_in_one_line(workflow_copy):
+    done = workflow_copy.snakemake("--dry-run", "--config", "sed=3", check=False)
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if "unknown key 'sed'" in line]
+    assert len(lines) == 1
+    assert "did you mean 'seed'?" in lines[0]
+    assert "Traceback" not in done.stdout
+
+
+def test_every_rule_that_computes_declares_what_the_house_asks(workflow_copy):
+    """conda, log, benchmark, resources on every rule with a script or shell."""
+    for file in sorted((workflow_copy.root / "workflow" / "rules").glob("*.smk")):
+        text = file.read_text()
+        for match in re.finditer(r"^(?:rule|checkpoint) (\w+):\n((?:[ \t].*\n|\n)+)", text, re.M):
+            name, body = match.groups()
+            if not re.search(r"^    (script|shell|run):", body, re.M):
+                continue
+            for directive in ("log", "benchmark", "resources", "conda"):
+                assert re.search(rf"^    {directive}:", body, re.M), (
+                    f"{file.name}: rule {name} has no {directive}"
+                )
