@@ -1,0 +1,76 @@
+"""Presets, defaults and messages of the configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from extensive.config import complete_config, load_config, load_schema
+from extensive.config_reference import reference
+from extensive.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+PRESETS = ("config", "smoke", "paper")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_valid(preset):
+    config = load_config(ROOT / "config" / f"{preset}.yaml")
+    assert config["structures"]["datasets"]
+
+
+def test_reference_page_is_made_from_the_schema():
+    assert (ROOT / "config" / "README.md").read_text() == reference()
+
+
+def objects(schema, path=""):
+    yield path, schema
+    for key, part in schema.get("properties", {}).items():
+        yield from objects(part, f"{path}.{key}")
+    for word in ("additionalProperties", "items"):
+        if isinstance(schema.get(word), dict):
+            yield from objects(schema[word], f"{path}.<{word}>")
+
+
+def test_every_key_is_described_and_closed():
+    schema = load_schema()
+    for path, part in objects(schema):
+        for key, value in part.get("properties", {}).items():
+            described = "description" in value or "$ref" in value
+            assert described, f"{path}.{key} has no description"
+        if part.get("type") == "object" and part.get("properties"):
+            assert "additionalProperties" in part, f"{path} accepts any key"
+
+
+def test_defaults_are_valid_themselves():
+    assert complete_config({})["seed"] == 2018
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"sed": 1}, ["unknown key 'sed'", "'seed'"]),
+        ({"seed": -1}, ["'seed'", "-1"]),
+        ({"seed": "a"}, ["'seed'", "integer"]),
+        ({"device": "gpu"}, ["'device'", "gpu", "cuda"]),
+        ({"run": "a/b"}, ["'run'", "a/b"]),
+        ({"structures": 3}, ["'structures'", "object"]),
+    ],
+)
+def test_a_wrong_key_is_named_in_one_line(config, words):
+    with pytest.raises(InputError) as caught:
+        complete_config(config)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(("text", "word"), [("run: [", "YAML"), ("- 1", "mapping"), (None, "cannot be read")])
+def test_a_broken_file_is_named(tmp_path, text, word):
+    file = tmp_path / "mine.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(InputError, match=r"mine\.yaml") as caught:
+        load_config(file)
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
