@@ -1,0 +1,182 @@
+"""Data sets of sheets: one entry of the configuration in, a reproducible list of structures out."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.structures import defects, heterostructures, lattices, pores, sampling
+
+FAMILIES = (
+    "graphene",
+    "hbn",
+    "heterostructure",
+    "graphene-vacancy",
+    "graphene-substitution",
+    "hbn-vacancy",
+    "hbn-antisite",
+    "hbn-substitution",
+    "stone-wales",
+    "porous",
+)
+SAMPLERS = ("pristine", "rattle", "md")
+SHAPES = {"heterostructure": heterostructures.SHAPES, "porous": pores.SHAPES}
+MAXIMUM_STRUCTURES = 1_000_000
+MAXIMUM_ATOMS = 100_000_000
+# Fewer cells than this and the two heptagons of a Stone-Wales defect meet their own images.
+SMALLEST_STONE_WALES = (3, 2)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One entry of structures.datasets; the configuration schema describes the keys and owns the defaults."""
+
+    family: str | list[str]  # a list is cycled through
+    sampler: str
+    count: int  # structures; for sampler md, trajectories
+    supercell: list[int]  # rectangular 4-atom cells along x and y
+    displacement_A: list[float]  # amplitude drawn within, one per structure
+    strain: float  # largest strain of each axis
+    strain_min: float  # least strain of the more strained axis
+    defects: list[int]  # least and most point defects of a structure
+    shapes: list[str]  # domain or pore shapes to cycle through; empty means all
+    pore_radius_A: list[float]
+    hbn_fraction: list[float]
+    set: str
+    md: dict[str, Any]
+
+    @property
+    def families(self) -> list[str]:
+        return [self.family] if isinstance(self.family, str) else list(self.family)
+
+
+def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, float]) -> DatasetSpec:
+    """Check one entry of structures.datasets before any work; InputError names the key, the value and the remedy."""
+    where = f"structures.datasets.{name}"
+    known = [field.name for field in fields(DatasetSpec)]
+    for key in spec:
+        if key not in known:
+            raise InputError(f"{where}.{key}: unknown key; known keys: {', '.join(known)}")
+    for key in known:
+        if key not in spec:
+            raise InputError(f"{where}.{key} is missing; complete the entry with extensive.config.complete_config")
+    entry = DatasetSpec(**spec)
+
+    def refuse(key: str, remedy: str) -> None:
+        raise InputError(f"{where}.{key}: {spec[key]!r} {remedy}")
+
+    if not entry.families or any(family not in FAMILIES for family in entry.families):
+        refuse("family", f"is not a family; choose from {', '.join(FAMILIES)}")
+    if entry.sampler not in SAMPLERS:
+        refuse("sampler", f"is not a sampler; choose from {', '.join(SAMPLERS)}")
+    if len(entry.supercell) != 2 or min(entry.supercell) < 1:
+        refuse("supercell", "should be two whole numbers of at least 1")
+    atoms = 4 * entry.supercell[0] * entry.supercell[1]
+    if not 0 <= entry.count <= MAXIMUM_STRUCTURES or entry.count * atoms > MAXIMUM_ATOMS:
+        refuse("count", f"should be 0 to {min(MAXIMUM_STRUCTURES, MAXIMUM_ATOMS // atoms)} for {atoms} atoms each")
+    for key, largest in (("displacement_A", 0.25), ("pore_radius_A", np.inf), ("hbn_fraction", 1.0), ("defects", atoms // 4)):
+        low, high = spec[key]
+        if not 0 <= low <= high <= largest:
+            refuse(key, f"should be [low, high] with 0 <= low <= high <= {largest:g}")
+    if not 0 <= entry.strain_min <= entry.strain <= 0.2:
+        refuse("strain", f"should lie between strain_min ({entry.strain_min:g}) and 0.2")
+    for family in set(entry.families):
+        allowed = SHAPES.get(family, ())
+        if family in SHAPES and len(set(entry.families) & set(SHAPES)) == 1:
+            for shape in entry.shapes:
+                if shape not in allowed:
+                    refuse("shapes", f"names {shape!r}, which {family} does not have; choose from {', '.join(allowed)}")
+        if family == "stone-wales" and (
+            entry.supercell[0] < SMALLEST_STONE_WALES[0] or entry.supercell[1] < SMALLEST_STONE_WALES[1]
+        ):
+            refuse("supercell", f"is too small for a Stone-Wales defect; take at least {list(SMALLEST_STONE_WALES)}")
+        if family == "porous":
+            _check_pores(entry, lattice_constants, refuse)
+    return entry
+
+
+def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse) -> None:
+    """The widest pore must leave a strand of two bonds between itself and its image."""
+    a = lattice_constants["graphene"]
+    room = lattices.cell_size(tuple(entry.supercell), a).min() - 2 * lattices.bond_length(a)
+    shapes = [shape for shape in entry.shapes if shape in pores.SHAPES] or pores.SHAPES
+    widest = max(shapes, key=pores.EXTENT_PER_RADIUS.get)
+    largest = room / pores.EXTENT_PER_RADIUS[widest]
+    if entry.pore_radius_A[1] > largest:
+        refuse("pore_radius_A", f"is too wide for {widest} pores in supercell {entry.supercell}; at most {largest:.2f}")
+
+
+def _ideal(entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator) -> Atoms:
+    """One unstrained, undisplaced sheet of a family; `turn` cycles through the shapes."""
+    supercell = tuple(entry.supercell)
+    a = constants["graphene"]
+    count = int(rng.integers(entry.defects[0], entry.defects[1], endpoint=True))
+    if family in SHAPES:
+        shapes = [shape for shape in entry.shapes if shape in SHAPES[family]] or SHAPES[family]
+        shape = shapes[turn % len(shapes)]
+        if family == "heterostructure":
+            return heterostructures.heterostructure(supercell, shape, rng.uniform(*entry.hbn_fraction), constants, rng)
+        radius = float(rng.uniform(*entry.pore_radius_A))
+        return pores.porous(lattices.graphene(supercell, a), shape, radius, lattices.bond_cutoff(a), rng)
+    if family == "stone-wales":
+        return defects.stone_wales(lattices.graphene(supercell, a), a, rng)
+    if family.startswith("graphene"):
+        atoms, foreign = lattices.graphene(supercell, a), (5, 7)
+    else:
+        atoms, foreign = lattices.hbn(supercell, constants["hbn"]), (6,)
+    if family.endswith("vacancy"):
+        return defects.vacancies(atoms, count, rng)
+    if family.endswith("substitution"):
+        return defects.substitutions(atoms, count, foreign, rng)
+    if family.endswith("antisite"):
+        return defects.antisites(atoms, count, rng)
+    return atoms
+
+
+def _structure(name: str, entry: DatasetSpec, index: int, seed: int, constants: dict[str, float]) -> Atoms:
+    """Structure `index` of a data set."""
+    rng = sampling.stream(seed, name, index)
+    turn, member = divmod(index, len(entry.families))
+    family = entry.families[member]
+    unit = rng.uniform(-1, 1, size=2)
+    amplitude = float(rng.uniform(*entry.displacement_A))
+    if entry.sampler == "pristine":
+        # An even scan rather than a random one, the unstrained sheet first: an equation of state.
+        unit = 2 * np.array([sampling.van_der_corput(turn, base) for base in (2, 3)]) - 1 if turn else np.zeros(2)
+        amplitude = 0.0
+    strain = sampling.draw_strain(unit, entry.strain_min, entry.strain)
+    ideal = sampling.strained(_ideal(entry, family, turn, constants, rng), strain)
+    atoms = sampling.rounded(sampling.rattled(ideal, amplitude, rng))
+    identity = f"{name}-{index:05d}"
+    atoms.info.update(
+        {
+            keys.STRUCTURE_ID: identity,
+            keys.DATASET: name,
+            keys.FAMILY: family,
+            keys.SAMPLER: entry.sampler,
+            keys.PARENT: identity,
+            keys.SUPERCELL: np.array(entry.supercell),
+            "displacement_A": round(amplitude, 6),
+            "strain": np.round(strain, 6),
+        }
+    )
+    return atoms
+
+
+def generate_dataset(
+    name: str,
+    spec: dict[str, Any],
+    seed: int,
+    lattice_constants: dict[str, float] = lattices.LATTICE_CONSTANTS_A,
+) -> list[Atoms]:
+    """All structures of one data set, without labels; the same to the bit for the same arguments.
+
+    `spec` is a completed entry of structures.datasets. Structure i depends on (seed, name, i) and the other keys of
+    `spec`, never on `count`. For sampler md these are the starts of the trajectories, one each.
+    Raises InputError for an entry that cannot be made, before making any structure.
+    """
+    entry = read_spec(name, spec, lattice_constants)
+    return [_structure(name, entry, index, seed, lattice_constants) for index in range(entry.count)]
