@@ -1,0 +1,109 @@
+"""Figure `cnn-accuracy`: the CNN's energies against DFT, on correlated test structures and on independent dynamics."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from extensive.figures.predictions import read_predictions, summary
+from extensive.figures.style import (
+    BLUE,
+    DOUBLE_IN,
+    GREY,
+    Drawing,
+    family_style,
+    family_title,
+    new_figure,
+    order_families,
+    panel_letter,
+    quote,
+    styled,
+)
+
+TITLES = {"test": "test (correlated with training)", "independent-md": "independent molecular dynamics"}
+
+
+def from_files(test: str, independent_md: str) -> Drawing:
+    """Draw from the predictions CSVs of the two sets."""
+    return draw({"test": read_predictions(test), "independent-md": read_predictions(independent_md)})
+
+
+@styled
+def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
+    """Parity of energies in eV/atom, one panel per non-empty set, with the errors' histogram (meV/atom) inset."""
+    sets = {name: table for name, table in sets.items() if len(table)}
+    figure = new_figure(DOUBLE_IN, 3.35)
+    panels = figure.subplots(1, len(sets), squeeze=False)[0]
+    for letter, axes, (name, table) in zip("abc", panels, sets.items()):
+        _parity(axes, table)
+        panel_letter(axes, letter)
+        axes.set_title(TITLES.get(name, name))
+        _histogram(axes, table)
+    present = order_families([family for table in sets.values() for family in table["family"]])
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())
+    }
+    titles = [family_title(family) for family in present]
+    figure.legend(
+        [handles[title] for title in titles],
+        titles,
+        loc="outside lower center",
+        ncols=min(5, len(titles)),
+        columnspacing=1.2,
+    )
+    table = pd.concat([part.assign(set=name) for name, part in sets.items()], ignore_index=True)
+    return Drawing(figure, table, {name: summary(part) for name, part in sets.items()})
+
+
+def _parity(axes: Axes, table: pd.DataFrame) -> None:
+    true = table["energy_dft_eV"] / table["n_atoms"]
+    predicted = table["energy_predicted_eV"] / table["n_atoms"]
+    low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
+    margin = 0.06 * max(high - low, 1e-3)
+    low, high = low - margin, high + margin
+    axes.plot([low, high], [low, high], color=GREY, linewidth=0.7, zorder=1)
+    for index, family in enumerate(order_families(list(table["family"]))):
+        colour, marker = family_style(family, index)
+        here = table["family"] == family
+        axes.scatter(
+            true[here],
+            predicted[here],
+            s=12,
+            color=colour,
+            marker=marker,
+            edgecolors="white",
+            linewidths=0.3,
+            alpha=0.9,
+            zorder=2,
+            label=family_title(family),
+        )
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.locator_params(nbins=5)
+    axes.set_xlabel("DFT energy (eV/atom)")
+    axes.set_ylabel("CNN energy (eV/atom)")
+    numbers = summary(table)
+    axes.text(
+        0.04,
+        0.97,
+        f"MAE {quote(numbers['mae_meV_per_atom'])} meV/atom\n"
+        f"max {quote(numbers['max_meV_per_atom'])} meV/atom\n{numbers['count']} structures",
+        transform=axes.transAxes,
+        va="top",
+        fontsize=7,
+        linespacing=1.3,
+    )
+
+
+def _histogram(axes: Axes, table: pd.DataFrame) -> None:
+    """Errors' histogram in the empty lower right corner; tails beyond the 98th percentile go to the last bins."""
+    inset = axes.inset_axes((0.64, 0.16, 0.34, 0.27))
+    errors = table["error_meV_per_atom"].to_numpy()
+    reach = max(float(np.quantile(np.abs(errors), 0.98)), 1e-6)
+    bins = np.linspace(-reach, reach, 22)
+    inset.hist(np.clip(errors, -reach, reach), bins=bins, color=BLUE, linewidth=0)
+    inset.axvline(0, color=GREY, linewidth=0.6)
+    inset.set_xlabel("error (meV/atom)", fontsize=7, labelpad=1)
+    inset.set_ylabel("count", fontsize=7, labelpad=1)
+    inset.tick_params(labelsize=7, pad=1)
+    inset.locator_params(axis="x", nbins=3)
+    inset.locator_params(axis="y", nbins=3)
+    inset.patch.set_alpha(0.0)

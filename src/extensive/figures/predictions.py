@@ -1,0 +1,41 @@
+"""Predictions as figures and tables read them: errors in meV per structure and meV/atom."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from extensive.figures.style import read_table
+from extensive.keys import ATOMS_PER_CELL, CHEMICAL_ACCURACY_MEV, MEV_PER_EV, PREDICTION_COLUMNS
+
+
+def read_predictions(path: str | Path) -> pd.DataFrame:
+    """A predictions CSV with columns added: error_meV (per structure), error_meV_per_atom, and `set` from the name."""
+    return with_errors(read_table(path, PREDICTION_COLUMNS))
+
+
+def with_errors(table: pd.DataFrame) -> pd.DataFrame:
+    """Add error_meV (predicted less DFT, per structure) and error_meV_per_atom."""
+    error = (table["energy_predicted_eV"] - table["energy_dft_eV"]) * MEV_PER_EV
+    return table.assign(error_meV=error, error_meV_per_atom=error / table["n_atoms"])
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """Numbers of one set: count, MAE and largest error in meV/atom, and how many lie within chemical accuracy.
+
+    `within` counts errors of whole structures within 43.36 meV; `within_per_cell` allows 43.36 meV per 60 atoms.
+    """
+    error = table["error_meV"].abs().to_numpy()
+    per_atom = table["error_meV_per_atom"].abs().to_numpy()
+    cells = np.maximum(table["n_atoms"].to_numpy() / ATOMS_PER_CELL, 1.0)
+    if len(table) == 0:
+        return {"count": 0}
+    return {
+        "count": len(table),
+        "mae_meV_per_atom": float(per_atom.mean()),
+        "rmse_meV_per_atom": float(np.sqrt((per_atom**2).mean())),
+        "max_meV_per_atom": float(per_atom.max()),
+        "max_meV": float(error.max()),
+        "within_percent": float(100 * (error <= CHEMICAL_ACCURACY_MEV).mean()),
+        "within_per_cell_percent": float(100 * (error <= CHEMICAL_ACCURACY_MEV * cells).mean()),
+    }

@@ -1,0 +1,186 @@
+"""Figure `scaling`: seconds against number of 60-atom cells for DFT and the networks, with fitted exponents."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+
+from extensive.figures.style import (
+    BLACK,
+    BLUE,
+    DOUBLE_IN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Drawing,
+    new_figure,
+    quote,
+    read_table,
+    styled,
+)
+from extensive.io import read_json
+from extensive.keys import ATOMS_PER_CELL, TIMING_COLUMNS
+
+PAPER_POINTS = pd.DataFrame(  # facts of the EDNN paper: 57 ms for 60 atoms, 35.2 million atoms in 25 minutes
+    {"n_atoms": [60, 35_200_000], "seconds": [0.057, 25 * 60.0], "label": ["57 ms", "25 min"]}
+)
+PAPER_SHEET_CELLS = 35_200_000 / ATOMS_PER_CELL
+METHODS = {
+    "gpaw": ("DFT (GPAW)", RED, "s"),
+    "cnn": ("CNN", ORANGE, "D"),
+    "cnn-paper": ("CNN, papers' form", "#8C6D1F", "D"),
+    "ednn-paper": ("EDNN tiled, papers' form", PURPLE, "v"),
+    "ednn-tiled": ("EDNN tiled", SKY, "^"),
+    "ednn-fused": ("EDNN fused", BLUE, "o"),
+    "ednn-streamed": ("EDNN streamed sheet", GREEN, "*"),
+}
+DURATIONS = {1e-3: "1 ms", 1.0: "1 s", 60.0: "1 min", 3600.0: "1 h", 86400.0: "1 day", 3.156e7: "1 year"}
+
+
+def from_files(dft: str, networks: str, exponents: str, sheet: str | None = None) -> Drawing:
+    """Draw from the timing CSVs and the fitted exponents."""
+    tables = [read_table(path, TIMING_COLUMNS) for path in (dft, networks)]
+    streamed = read_table(sheet, TIMING_COLUMNS) if sheet else None
+    return draw(pd.concat(tables, ignore_index=True), read_json(exponents)["fits"], streamed)
+
+
+@styled
+def draw(
+    timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame | None = None
+) -> Drawing:
+    """Log-log plot of timings; DFT's fit is drawn dashed beyond what was measured.
+
+    `fits` are those of extensive.timing.fits: seconds = prefactor_s * n_atoms ** exponent, by method, device, cores.
+    """
+    figure = new_figure(DOUBLE_IN, 3.9)
+    axes = figure.subplots()
+    fit_of = {(fit["method"], fit["device"], fit["cores"]): fit for fit in fits}
+    devices = list(dict.fromkeys(timings["device"]))
+    top = max(PAPER_POINTS["seconds"].max(), timings["seconds"].max()) * 300
+    reach = max(PAPER_SHEET_CELLS, timings["n_cells"].max()) * 2.5
+    for index, (key, series) in enumerate(timings.groupby(["method", "device", "cores"], sort=False)):
+        method, device, cores = key
+        fit = fit_of.get(key)
+        where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else device.upper()
+        _series(axes, method, where, series.sort_values("n_cells"), fit, devices.index(device), index)
+        if method == "gpaw" and fit:
+            _extrapolate(axes, fit, series["n_cells"].max(), reach, top)
+    if sheet is not None and len(sheet):
+        _sheet(axes, sheet)
+    cells = PAPER_POINTS["n_atoms"] / ATOMS_PER_CELL
+    axes.scatter(
+        cells, PAPER_POINTS["seconds"], s=45, marker="X", color=BLACK, zorder=5, linewidths=0,
+        label="papers' EDNN: 57 ms, 25 min",
+    )  # fmt: skip
+    for x, y, text in zip(cells, PAPER_POINTS["seconds"], PAPER_POINTS["label"]):
+        axes.annotate(text, (x, y), textcoords="offset points", xytext=(-5, 5), ha="right", fontsize=7)
+    _decorate(axes, timings, reach, top)
+    figure.legend(loc="outside right center", labelspacing=0.7, handlelength=1.8)
+    parts = [timings] if sheet is None else [timings, sheet]
+    table = pd.concat([part[list(TIMING_COLUMNS)] for part in parts], ignore_index=True)
+    numbers = {
+        "fits": {f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit) for fit in fits},
+        "largest_n_atoms": int(table["n_atoms"].max()),
+        "hardware": sorted(str(text) for text in table["hardware"].dropna().unique()),
+    }
+    return Drawing(figure, table, numbers)
+
+
+def _exponent(fit: dict[str, Any]) -> str:
+    if fit["exponent_low"] is None:
+        return f"{fit['exponent']:.2f}"
+    return f"{fit['exponent']:.2f} ± {0.5 * (fit['exponent_high'] - fit['exponent_low']):.2f}"
+
+
+def _fitted(fit: dict[str, Any], cells: np.ndarray) -> np.ndarray:
+    return fit["prefactor_s"] * (cells * ATOMS_PER_CELL) ** fit["exponent"]
+
+
+def _series(
+    axes: Axes,
+    method: str,
+    where: str,
+    series: pd.DataFrame,
+    fit: dict[str, Any] | None,
+    device_index: int,
+    index: int,
+) -> None:
+    title, colour, marker = METHODS.get(method, (method, GREY, "os^Dv"[index % 5]))
+    label = f"{title}, {where}" + (f"\n(N$^{{{fit['exponent']:.2f}}}$)" if fit else "")
+    axes.plot(
+        series["n_cells"],
+        series["seconds"],
+        linestyle="none",
+        marker=marker,
+        markersize=4.5,
+        color=colour,
+        markerfacecolor=colour if device_index == 0 else "white",
+        markeredgewidth=0.9,
+        label=label,
+        zorder=3,
+    )
+    if fit:
+        cells = np.geomspace(fit["n_atoms_min"], fit["n_atoms_max"], 50) / ATOMS_PER_CELL
+        axes.plot(cells, _fitted(fit, cells), color=colour, linewidth=1.0, zorder=2)
+
+
+def _extrapolate(axes: Axes, fit: dict[str, Any], start: float, reach: float, top: float) -> None:
+    # A handful of noisy sizes may fit anything; a line that does not rise is not extrapolated.
+    if fit["exponent"] <= 0:
+        return
+    end = min(reach, (top / fit["prefactor_s"]) ** (1 / fit["exponent"]) / ATOMS_PER_CELL)
+    if end > start:
+        cells = np.geomspace(start, end, 50)
+        axes.plot(
+            cells, _fitted(fit, cells), color=METHODS["gpaw"][1], linewidth=1.0, linestyle=(0, (4, 2)), zorder=2, label="DFT, extrapolated",
+        )  # fmt: skip
+
+
+def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
+    title, colour, marker = METHODS["ednn-streamed"]
+    for number, (device, part) in enumerate(sheet.groupby("device", sort=False)):
+        axes.scatter(
+            part["n_cells"], part["seconds"], s=75, marker=marker, zorder=6, linewidths=0.9,
+            edgecolors=colour, facecolors=colour if number == 0 else "white", label=f"{title}, {device.upper()}",
+        )  # fmt: skip
+        largest = part.loc[part["n_cells"].idxmax()]
+        axes.annotate(
+            f"{quote(largest['n_atoms'] / 1e6)} M atoms\nin {_duration(largest['seconds'])}",
+            (largest["n_cells"], largest["seconds"]),
+            textcoords="offset points",
+            xytext=(2, -8),
+            ha="center",
+            va="top",
+            fontsize=7,
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{quote(seconds * 1e3)} ms"
+    return f"{quote(seconds)} s" if seconds < 120 else f"{quote(seconds / 60)} min"
+
+
+def _decorate(axes: Axes, timings: pd.DataFrame, reach: float, top: float) -> None:
+    axes.set(xscale="log", yscale="log", xlabel="number of 60-atom cells", ylabel="time for one energy (s)")
+    axes.set_xlim(min(0.55, 0.6 * timings["n_cells"].min()), reach)
+    axes.set_ylim(0.3 * min(timings["seconds"].min(), PAPER_POINTS["seconds"].min()), top)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(numticks=12))
+        axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=12))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(True, which="major", color="#E8E8E8", linewidth=0.5, zorder=0)
+    atoms = axes.secondary_xaxis("top", functions=(lambda n: n * ATOMS_PER_CELL, lambda n: n / ATOMS_PER_CELL))
+    atoms.set_xlabel("number of atoms")
+    atoms.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    names = {value: text for value, text in DURATIONS.items() if low < value < high}
+    clock = axes.secondary_yaxis("right")
+    clock.yaxis.set_major_locator(FixedLocator(list(names)))
+    clock.yaxis.set_minor_locator(FixedLocator([]))
+    clock.yaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(value, "")))
