@@ -1,0 +1,9 @@
+"""The two networks, and trained networks as potentials."""
+
+from extensive.models.cnn import CNN
+from extensive.models.config import ModelConfig
+from extensive.models.ednn import EDNN
+from extensive.models.files import load_model, save_model
+from extensive.models.potential import Potential, build_model
+
+__all__ = ["CNN", "EDNN", "ModelConfig", "Potential", "build_model", "load_model", "save_model"]

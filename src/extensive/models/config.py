@@ -1,0 +1,94 @@
+"""What a network is: the plain data that is written beside its weights and builds it again."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from extensive.errors import InputError
+from extensive.raster import Channels, channel_count
+
+FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convolutional", "mlp")}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Everything that determines a network's function but its weights. Lengths in pixels unless the name says."""
+
+    network: str  # 'cnn' (one image, one energy) or 'ednn' (the sum over tiles)
+    # cnn: 'paper', 'convolutional', 'open' (images without a period: dimers); ednn: 'paper', 'convolutional', 'mlp'
+    form: str
+    channels: Channels = "Z"  # 'Z', or elements with one channel each
+    pixel_size_A: float = 0.2  # nominal pitch, Angstrom
+    sigma_A: float = 0.2  # width of the Gaussians, Angstrom
+    pitch_channels: bool = False  # the network is told the true pitch along x and y
+    image_px: int | None = None  # cnn: side of the one image size that it takes
+    dims: int = 2  # 3 for voxel images; cnn 'open' only
+    outputs: int = 1  # numbers per image; more than one for a cnn only
+    focus_px: int = 32  # ednn: side f of the tile's own region
+    context_px: int | None = None  # ednn: width c of the region around it; None: what the layers see
+    stem: tuple[tuple[int, int, int], ...] = (
+        (32, 4, 2),
+        (64, 4, 2),
+    )  # (width, kernel, stride) of strided layers
+    width: int = 64  # channels of the residual blocks
+    blocks: int = 3  # residual blocks of one 3x3 layer each, at the stem's total stride
+    head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
+    readout: str = (
+        "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
+    )
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a combination that names no network."""
+        if self.network not in FORMS:
+            raise InputError(f"model network: {self.network!r}; it must be one of {list(FORMS)}")
+        if self.form not in FORMS[self.network]:
+            raise InputError(f"model form: {self.form!r}; a {self.network} has {list(FORMS[self.network])}")
+        if self.network == "cnn" and (self.image_px is None or self.image_px < 8):
+            raise InputError(
+                f"model image_px: {self.image_px}; a cnn needs its fixed image size, at least 8 pixels"
+            )
+        if self.network == "ednn" and self.outputs != 1:
+            raise InputError(f"model outputs: {self.outputs}; an ednn sums one number per tile")
+        if self.dims not in (2, 3) or (self.dims == 3 and self.form != "open"):
+            raise InputError(f"model dims: {self.dims}; 2, or 3 for a cnn of form 'open'")
+        if self.readout not in ("plain", "density"):
+            raise InputError(f"model readout: {self.readout!r}; it must be 'plain' or 'density'")
+        if self.pixel_size_A <= 0 or self.sigma_A <= 0:
+            raise InputError(
+                f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive"
+            )
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of the image, without those of the pitch."""
+        return channel_count(self.channels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "model") -> ModelConfig:
+        """From JSON or from an entry of `models:`; keys that are not this class's (training's) are left alone.
+
+        In the configuration the form is called `tile_network` for an ednn and `form` for a cnn; both are read.
+        Raises InputError naming `source` when a value cannot be right.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        chosen = {key: value for key, value in values.items() if key in known and value is not None}
+        if "form" not in chosen and values.get("tile_network") is not None:
+            chosen["form"] = values["tile_network"]
+        for key in ("network", "form"):
+            if key not in chosen:
+                raise InputError(f"{source}: key '{key}' is missing; a network has {FORMS}")
+        try:
+            if "stem" in chosen:
+                chosen["stem"] = tuple(tuple(int(n) for n in layer) for layer in chosen["stem"])
+            if "head" in chosen:
+                chosen["head"] = tuple(int(n) for n in chosen["head"])
+            if not isinstance(chosen.get("channels", "Z"), str):
+                chosen["channels"] = tuple(str(symbol) for symbol in chosen["channels"])
+            return cls(**chosen)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{source}: {error}") from error

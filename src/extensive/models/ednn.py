@@ -1,0 +1,205 @@
+"""The extensive deep neural network: the energy is a sum over tiles, one network for all of them.
+
+Mills et al., Chem. Sci. 10, 4129 (2019): E = sum_t g(tile_t), where a tile is a focus region of side f with a context
+of width c around it, across the periodic boundary. Tiled evaluation cuts the tiles, as the paper does; fused
+evaluation slides the tile network over the whole image, so that contexts are computed once. Both are the same sum.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from extensive.errors import InputError
+from extensive.models.config import ModelConfig
+from extensive.models.layers import PaperNetwork, Standardize, Trunk, with_pitch
+from extensive.models.tiles import cut_padded, row_chunks, tile_counts, wrap_pad
+
+MLP_WIDTHS = (36, 32)  # the authors' network for the Ising model
+# Pixels of input that one piece of an evaluation holds: bounds memory at some hundred MB.
+CHUNK_PX = 1 << 22
+
+
+def context_of(config: ModelConfig) -> int:
+    """The context c (pixels) that a convolutional tile network's layers see around its focus."""
+    return Trunk(1, config.stem, config.width, config.blocks, (), 1, False).context_px()
+
+
+class EDNN(nn.Module):
+    """Extensive network over images (B, C, H, W); energies in units of the potential's energy scale.
+
+    `config.form` names the tile network: 'paper' (13 zero-padded convolutions and two dense layers per tile, as the
+    authors), 'convolutional' (valid convolutions, which can be fused), 'mlp' (dense layers, for Ising lattices).
+    """
+
+    def __init__(self, config: ModelConfig):
+        """Raises InputError when focus, context and layers do not fit together."""
+        super().__init__()
+        self.config = config
+        self.focus_px = config.focus_px
+        channels = config.image_channels
+        self.standardize = Standardize(channels)
+        self.stride = 0
+        if config.form == "convolutional":
+            outputs = channels if config.readout == "density" else 1
+            self.tile_network = Trunk(
+                channels,
+                config.stem,
+                config.width,
+                config.blocks,
+                config.head,
+                outputs,
+                config.pitch_channels,
+            )
+            _, self.stride = self.tile_network.receptive_field()
+            self.context_px = self.tile_network.context_px()
+            if config.focus_px < 1 or config.focus_px % self.stride:
+                raise InputError(
+                    f"model focus_px: {config.focus_px}; it must be a multiple of the layers' stride {self.stride}"
+                )
+            if config.context_px not in (None, self.context_px):
+                raise InputError(
+                    f"model context_px: {config.context_px}; these layers see exactly {self.context_px}"
+                    " (leave the key out to take that)"
+                )
+        else:
+            if config.context_px is None or config.context_px < 0 or config.focus_px < 1:
+                raise InputError(
+                    f"model focus_px {config.focus_px}, context_px {config.context_px}: form {config.form!r} needs both"
+                )
+            self.context_px = config.context_px
+            inputs = channels + 2 * config.pitch_channels
+            if config.form == "paper":
+                self.tile_network = PaperNetwork(inputs, self.side_px)
+            else:
+                self.tile_network = _mlp(inputs * self.side_px**2)
+
+    @property
+    def side_px(self) -> int:
+        """Side of a tile, f + 2c."""
+        return self.focus_px + 2 * self.context_px
+
+    @property
+    def multiple_px(self) -> int:
+        """What an image's height and width must be multiples of: the stride if the network can be fused, else f."""
+        return self.stride or self.focus_px
+
+    @property
+    def can_fuse(self) -> bool:
+        """Whether fused evaluation exists for this tile network."""
+        return self.config.form == "convolutional"
+
+    def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
+        """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is told them.
+
+        `mode`: 'tiled', 'fused', or None for the faster that there is.
+        """
+        mode = mode or ("fused" if self.can_fuse else "tiled")
+        if mode == "fused":
+            self._check_fused()
+            return self._fused_patches(images, pitch).double().sum(dim=(1, 2))
+        return self.tile_energies(images, pitch, mode).sum(dim=(1, 2))
+
+    def tile_energies(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
+        """Energy of every tile, (B, Ty, Tx), float64; image sides must be multiples of the focus."""
+        tile_counts(tuple(images.shape[-2:]), self.focus_px)
+        mode = mode or ("fused" if self.can_fuse else "tiled")
+        if mode == "fused":
+            self._check_fused()
+            return self._sum_patches(self._fused_patches(images, pitch))
+        if mode != "tiled":
+            raise InputError(f"mode: {mode!r}; it must be 'tiled' or 'fused'")
+        return self._tiled(wrap_pad(images, self.context_px), pitch)
+
+    def tile_energies_from_padded(self, padded: Tensor, pitch: Tensor | None = None) -> Tensor:
+        """Tile energies (B, Ty, Tx), float64, of images that already carry their context: (B, C, H + 2c, W + 2c).
+
+        For an engine that streams an image in strips; no wrapping here. Fused where the network can be.
+        """
+        tile_counts(
+            (padded.shape[-2] - 2 * self.context_px, padded.shape[-1] - 2 * self.context_px), self.focus_px
+        )
+        if self.can_fuse:
+            return self._sum_patches(self._patches(padded, pitch, periodic=False))
+        return self._tiled(padded, pitch)
+
+    def _check_fused(self) -> None:
+        if not self.can_fuse:
+            raise InputError(
+                f"mode 'fused': a tile network of form {self.config.form!r} pads or flattens each tile, so its"
+                " tiles cannot share work; use mode 'tiled', or form 'convolutional'"
+            )
+
+    def _fused_patches(self, images: Tensor, pitch: Tensor | None) -> Tensor:
+        """Patch energies (B, H / s, W / s) of periodic images, in strips where one pass would need much memory."""
+        height, width = images.shape[-2:]
+        if height % self.stride or width % self.stride:
+            raise InputError(
+                f"image of {height} x {width} pixels: sides must be multiples of {self.stride} pixels"
+            )
+        if height * width <= CHUNK_PX or torch.is_grad_enabled():
+            return self._patches(images, pitch, periodic=True)
+        padded = wrap_pad(images, self.context_px)
+        rows = []
+        for first, last in row_chunks(height // self.stride, width * self.stride * len(images), CHUNK_PX):
+            strip = padded[..., first * self.stride : last * self.stride + 2 * self.context_px, :]
+            rows.append(self._patches(strip, pitch, periodic=False))
+        return torch.cat(rows, dim=1)
+
+    def _patches(self, images: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
+        """Energy of every s x s patch (B, H', W')."""
+        output = self.tile_network(self.standardize(images), pitch, periodic)
+        if self.config.readout == "plain":
+            return output[:, 0]
+        # Energy per atom times the number of atoms: the Gaussians of one atom integrate to 2 pi sigma^2.
+        c = 0 if periodic else self.context_px
+        focus = images[..., c : images.shape[-2] - c, c : images.shape[-1] - c]
+        area = (self.stride * self.config.pixel_size_A) ** 2 / (2.0 * math.pi * self.config.sigma_A**2)
+        atoms = F.avg_pool2d(focus, self.stride) * area
+        if pitch is not None:
+            atoms = atoms * torch.exp(pitch.sum(dim=1) / 10.0)[:, None, None, None]
+        return (output * atoms).sum(dim=1)
+
+    def _sum_patches(self, patches: Tensor) -> Tensor:
+        """Patches (B, H', W') -> tiles (B, Ty, Tx), accumulated in float64."""
+        n = self.focus_px // self.stride
+        return patches.double().unflatten(1, (-1, n)).unflatten(3, (-1, n)).sum(dim=(2, 4))
+
+    def _tiled(self, padded: Tensor, pitch: Tensor | None) -> Tensor:
+        """Tile energies (B, Ty, Tx) by cutting tiles out of padded images, row by row of tiles."""
+        f, side, n_images = self.focus_px, self.side_px, padded.shape[0]
+        n_rows, n_columns = (padded.shape[-2] - side) // f + 1, (padded.shape[-1] - side) // f + 1
+        energies = []
+        for first, last in row_chunks(n_rows, n_images * n_columns * side**2, CHUNK_PX):
+            tiles = cut_padded(
+                padded[..., first * f : (last - 1) * f + side, :], f, side
+            )  # (B, T, C, side, side)
+            n_tiles = tiles.shape[1]
+            tile_pitch = None if pitch is None else pitch.repeat_interleave(n_tiles, dim=0)
+            energy = self._one_by_one(tiles.flatten(0, 1), tile_pitch)
+            energies.append(energy.view(n_images, last - first, n_columns))
+        return torch.cat(energies, dim=1)
+
+    def _one_by_one(self, tiles: Tensor, pitch: Tensor | None) -> Tensor:
+        """Energies (T,), float64, of tiles (T, C, side, side), each on its own."""
+        if self.config.form == "convolutional":
+            return self._patches(tiles, pitch, periodic=False).double().sum(dim=(1, 2))
+        x = self.standardize(tiles)
+        if self.config.pitch_channels:
+            x = with_pitch(x, pitch)
+        return self.tile_network(x)[:, 0].double()
+
+
+def _mlp(inputs: int) -> nn.Sequential:
+    """Flatten - 36 - 32 - 1 with ReLU: the tile network of the authors' Ising example."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for width in MLP_WIDTHS:
+        linear = nn.Linear(inputs, width)
+        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, 1))

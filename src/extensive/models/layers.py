@@ -1,0 +1,211 @@
+"""Layers that the networks share: valid convolutions told of the pixel pitch, and the papers' thirteen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from extensive.errors import InputError
+from extensive.models.tiles import wrap_pad
+
+
+class PitchConv(nn.Module):
+    """Convolution without padding of its own, modulated by the pitch of the image.
+
+    ``y = conv(x) (1 + g) + b`` with g and b linear in the pitch features. For one pitch that is one plain
+    convolution, which `folded` gives to an inference engine.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, pitch: bool, gain: float = 1.0):
+        """`gain` scales He-style initial weights; 0 starts the layer silent."""
+        super().__init__()
+        if kernel < stride or (kernel - stride) % 2:
+            raise InputError(
+                f"model layer: kernel {kernel} with stride {stride}; the kernel must be the stride plus an even"
+                " number, so that focus and context are whole pixels"
+            )
+        self.kernel, self.stride = kernel, stride
+        self.pad = (kernel - stride) // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride)
+        nn.init.normal_(self.conv.weight, std=gain / math.sqrt(inputs * kernel * kernel))
+        nn.init.zeros_(self.conv.bias)
+        self.film = nn.Linear(2, 2 * outputs) if pitch else None
+        if self.film is not None:
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
+
+    def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
+        """(B, C, H, W), pitch features (B, 2) -> (B, C', H', W'); `periodic` wraps so that H' = H / stride."""
+        y = self.conv(wrap_pad(x, self.pad) if periodic else x)
+        if self.film is None:
+            return y
+        gain, shift = self.film(pitch)[..., None, None].chunk(2, dim=1)
+        return y * (1.0 + gain) + shift
+
+    def folded(self, pitch: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the plain convolution that this layer is at one pitch: features (2,)."""
+        if self.film is None:
+            return self.conv.weight, self.conv.bias
+        gain, shift = self.film(pitch).chunk(2)
+        return self.conv.weight * (1.0 + gain)[:, None, None, None], self.conv.bias * (1.0 + gain) + shift
+
+
+class ResidualBlock(nn.Module):
+    """x cropped + 1x1(silu(3x3(silu(x)))), valid; the branch starts small, so depth costs no stability."""
+
+    def __init__(self, width: int, pitch: bool, gain: float):
+        super().__init__()
+        self.spatial = PitchConv(width, width, 3, 1, pitch, gain=math.sqrt(2.0))
+        self.mix = PitchConv(width, width, 1, 1, False, gain=gain)
+
+    def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
+        """(B, C, H, W) -> (B, C, H - 2, W - 2), or the same size if `periodic`."""
+        branch = self.mix(F.silu(self.spatial(F.silu(x), pitch, periodic)), None, False)
+        return (x if periodic else x[..., 1:-1, 1:-1]) + branch
+
+
+class Trunk(nn.Module):
+    """Image -> features at the stem's total stride: strided stem, residual blocks, 1x1 head; smooth throughout.
+
+    Smooth (SiLU) because forces are gradients, and without batch normalisation, whose statistics made the error
+    jump from epoch to epoch.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        stem: Sequence[tuple[int, int, int]],
+        width: int,
+        blocks: int,
+        head: Sequence[int],
+        outputs: int,
+        pitch: bool,
+    ):
+        super().__init__()
+        layers, channels = [], inputs
+        if not stem:
+            raise InputError("model stem: empty; give at least one layer as [width, kernel, stride]")
+        widths = [*(layer[0] for layer in stem[:-1]), width]
+        if stem[-1][0] != width:
+            raise InputError(
+                f"model stem: last layer has width {stem[-1][0]}; it must be the blocks' width {width}"
+            )
+        for number, ((_, kernel, stride), wide) in enumerate(zip(stem, widths, strict=True)):
+            gain = 1.0 if number == 0 else math.sqrt(2.0)
+            layers.append(PitchConv(channels, wide, kernel, stride, pitch, gain))
+            channels = wide
+        self.stem = nn.ModuleList(layers)
+        gain = math.sqrt(2.0 / max(1, blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(width, pitch, gain) for _ in range(blocks))
+        head_layers = []
+        for wide in head:
+            head_layers.append(PitchConv(channels, wide, 1, 1, pitch, math.sqrt(2.0)))
+            channels = wide
+        head_layers.append(PitchConv(channels, outputs, 1, 1, False, gain=0.1))
+        self.head = nn.ModuleList(head_layers)
+
+    def forward(self, x: Tensor, pitch: Tensor | None = None, periodic: bool = False) -> Tensor:
+        """(B, C, H, W) -> (B, outputs, H', W'). `periodic`: each layer wraps, H' = H / stride; else valid."""
+        for number, layer in enumerate(self.stem):
+            x = layer(x if number == 0 else F.silu(x), pitch, periodic)
+        for block in self.blocks:
+            x = block(x, pitch, periodic)
+        for layer in self.head:
+            x = layer(F.silu(x), pitch, periodic)
+        return x
+
+    def context_px(self) -> int:
+        """The context c that makes f + 2c exactly what the layers see of a focus of f pixels."""
+        field, stride = self.receptive_field()
+        return (field - stride) // 2
+
+    def receptive_field(self) -> tuple[int, int]:
+        """(field, stride) in pixels: what one output sees, and how far apart outputs are; from the layers."""
+        return receptive_field(
+            [(layer.kernel, layer.stride) for layer in self.stem] + [(3, 1)] * len(self.blocks)
+        )
+
+
+def receptive_field(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """(field, stride) of a chain of valid convolutions given as (kernel, stride)."""
+    field, jump = 1, 1
+    for kernel, stride in layers:
+        field += (kernel - 1) * jump
+        jump *= stride
+    return field, jump
+
+
+# (width, kernel, stride) of the papers' thirteen convolutions; then dense layers of 1024 and 1.
+PAPER_LAYERS = (
+    *[(64, 3, 2)] * 2,
+    *[(16, 4, 1)] * 6,
+    *[(64, 3, 2)],
+    *[(32, 3, 1)] * 4,
+)
+PAPER_DENSE = 1024
+
+
+class PaperNetwork(nn.Module):
+    """The papers' network: 13 zero-padded convolutions ('same') and two dense layers, ReLU.
+
+    Ryczko et al., Comput. Mater. Sci. 149, 134 (2018), as in the authors' code.
+    """
+
+    def __init__(self, inputs: int, side_px: int, outputs: int = 1):
+        super().__init__()
+        convolutions, channels, side = [], inputs, side_px
+        for width, kernel, stride in PAPER_LAYERS:
+            convolutions.append(nn.Conv2d(channels, width, kernel, stride))
+            channels, side = width, -(-side // stride)
+        self.convolutions = nn.ModuleList(convolutions)
+        self.dense = nn.Linear(channels * side * side, PAPER_DENSE)
+        self.output = nn.Linear(PAPER_DENSE, outputs)
+        for layer in (*convolutions, self.dense):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.output.weight, std=0.1 / math.sqrt(PAPER_DENSE))
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, side, side) -> (B, outputs)."""
+        for conv in self.convolutions:
+            x = F.relu(conv(same_pad(x, conv.kernel_size[0], conv.stride[0])))
+        return self.output(F.relu(self.dense(x.flatten(1))))
+
+
+def same_pad(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Zero padding that gives ceil(n / stride) outputs, the odd pixel on the far side (as TensorFlow's 'same')."""
+    pads = []
+    for n in (x.shape[-1], x.shape[-2]):
+        total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
+        pads += [total // 2, total - total // 2]
+    return F.pad(x, pads)
+
+
+class Standardize(nn.Module):
+    """(x - mean) / std per channel, with statistics of the training images kept beside the weights."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    def fit(self, images: Tensor) -> None:
+        """Take the statistics of `images` (B, C, ...)."""
+        dims = [0, *range(2, images.ndim)]
+        self.mean.copy_(images.mean(dims))
+        self.std.copy_(images.std(dims).clamp_min(1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, ...) -> the same shape."""
+        shape = (-1, *[1] * (x.ndim - 2))
+        return (x - self.mean.view(shape)) / self.std.view(shape)
+
+
+def with_pitch(x: Tensor, pitch: Tensor) -> Tensor:
+    """Append the pitch features (B, 2) to images (B, C, H, W) as two constant channels."""
+    return torch.cat([x, pitch[:, :, None, None].expand(-1, -1, *x.shape[-2:])], dim=1)
