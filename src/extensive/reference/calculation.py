@@ -1,0 +1,228 @@
+"""One GPAW label: energy, forces, components and the record of how they were found."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.units import Ha
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.io import digest
+from extensive.reference.settings import (
+    DFTSettings,
+    check_sheet,
+    gpaw_version,
+    grid_shape,
+    kpoint_list,
+    label_digest,
+    with_vacuum,
+)
+
+# Tried after the settings' own mixer: slow, and converges where that does not.
+SAFE_MIXER = (0.05, 5, 50.0)
+SAFE_ITERATIONS = 300
+# Parts of GPAW's free energy must add up to it this closely.
+COMPONENT_TOLERANCE_EV = 1e-6
+# Decimals kept of labels; far below the error of any setting, and written to file exactly.
+ENERGY_DECIMALS = 8
+FORCE_DECIMALS = 6
+
+
+class LabelFailed(Exception):
+    """A calculation that gave no label; the message is the reason."""
+
+
+def prepare_serial_process() -> None:
+    """Make this a serial, single-threaded GPAW process; call before the first import of GPAW.
+
+    A serial GPAW refuses to start under a launcher's variables; with one process per structure, threads only cost.
+    """
+    for name in ("PMIX_RANK", "PMI_RANK", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"):
+        os.environ.pop(name, None)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def versions() -> dict[str, str]:
+    """Versions that a label depends on."""
+    import importlib.metadata
+    import platform
+
+    from gpaw import cgpaw
+
+    libxc = "builtin"
+    if hasattr(cgpaw, "lxcXCFunctional"):
+        libxc = str(getattr(cgpaw, "libxc_version", "linked"))
+    found = {"gpaw": gpaw_version(), "libxc": libxc, "python": platform.python_version()}
+    for package in ("gpaw-data", "ase", "numpy", "scipy"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def new_calculator(atoms: Atoms, settings: DFTSettings, mixer: Sequence[float], max_iterations: int) -> Any:
+    """A GPAW calculator for `atoms`; its grid and k-points fit cells of that shape and supercell only."""
+    prepare_serial_process()
+    from gpaw import FermiDirac, Mixer
+    from gpaw.new.ase_interface import GPAW
+
+    options: dict[str, Any] = {"mode": settings.mode}
+    if settings.mode == "lcao":
+        options["basis"] = settings.basis
+    return GPAW(
+        **options,
+        xc=settings.xc,
+        gpts=grid_shape(atoms, settings),
+        kpts=kpoint_list(atoms, settings),
+        occupations=FermiDirac(settings.smearing_eV),
+        convergence={"density": settings.density_convergence},
+        # Rattled sheets have no point group, and a pristine one must not be sampled otherwise than they are.
+        symmetry={"point_group": False},
+        mixer=Mixer(*mixer),
+        maxiter=max_iterations,
+        txt=None,
+    )
+
+
+class Labeller:
+    """Labels structures one after another, re-using the calculator where the next structure allows it.
+
+    The wave functions of the last structure of the same species and cell are the start of the next one's: within a
+    trajectory that saves iterations, and everywhere the set-up.
+    """
+
+    def __init__(self, settings: DFTSettings, reuse: bool = True) -> None:
+        self.settings = settings
+        self.reuse = reuse
+        self._calculator: Any = None
+        self._shape: tuple = ()
+
+    def label(self, atoms: Atoms) -> Atoms:
+        """A copy of `atoms` (N atoms) with REF_energy (eV), REF_forces (N, 3) (eV/A), components and record.
+
+        The energy is GPAW's free energy, of which the forces are the exact derivative. Raises LabelFailed with the
+        reason when neither the settings' mixer nor the safe one converges, InputError for what is not a sheet.
+        """
+        check_sheet(atoms)
+        sheet = with_vacuum(atoms, self.settings)
+        shape = (tuple(sheet.numbers), sheet.cell.tobytes(), tuple(cell for cell in grid_shape(atoms, self.settings)))
+        attempts = []
+        if self.reuse and self._calculator is not None and shape == self._shape:
+            attempts.append((self.settings.mixer, self.settings.max_iterations, True))
+        attempts.append((self.settings.mixer, self.settings.max_iterations, False))
+        attempts.append((SAFE_MIXER, max(SAFE_ITERATIONS, self.settings.max_iterations), False))
+        reasons = []
+        for mixer, max_iterations, reused in attempts:
+            if not reused:
+                self._calculator = None  # free the old one's memory first
+            started = time.perf_counter()
+            try:
+                if not reused:
+                    self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations)
+                result = _converge(self._calculator, sheet)
+            except Exception as error:
+                self._calculator = None
+                reason = " ".join(str(error).split()) or "no reason given"
+                reasons.append(f"mixer {tuple(mixer)}: {type(error).__name__}: {reason}")
+                if type(error).__name__ not in ("KohnShamConvergenceError", "TooFewBandsError", "ValueError"):
+                    break  # another mixer would not help
+                continue
+            self._shape = shape
+            # The safe mixer's calculator is slow; the next structure deserves the fast one.
+            if mixer != self.settings.mixer or not self.reuse:
+                self._calculator = None
+            record = {
+                "iterations": result["iterations"],
+                "seconds": round(time.perf_counter() - started, 3),
+                "cores": 1,
+                "converged": True,
+                "attempts": len(reasons) + 1,
+                "reused": reused,
+                "mixer": list(mixer),
+                "kpoints_irreducible": result["kpoints"],
+                "grid_points": list(grid_shape(atoms, self.settings)),
+            }
+            return with_label(
+                atoms,
+                result["energy_eV"],
+                result["forces_eV_per_A"],
+                result["components_eV"],
+                {**record, "settings": self.settings.physical(), "versions": versions()},
+            )
+        raise LabelFailed("; ".join(reasons))
+
+
+def _converge(calculator: Any, sheet: Atoms) -> dict[str, Any]:
+    """Run GPAW to self-consistency; energies in eV, forces (N, 3) in eV/A."""
+    iterations = 0
+    for context in calculator.iconverge(sheet):
+        iterations = context.niter
+    dft = calculator.dft
+    energies = dft.energies
+    parts = {name: value * Ha for name, value in energies._energies.items()}
+    components = {
+        name: float(parts[name]) for name in ("coulomb", "zero", "external", "xc", "entropy") if name in parts
+    }
+    components = {"kinetic": float(energies.kinetic * Ha), **components}
+    free = float(dft.results["free_energy"] * Ha)
+    difference = sum(components.values()) - free
+    if abs(difference) > COMPONENT_TOLERANCE_EV:
+        raise RuntimeError(f"components of the energy miss its total by {difference:.2e} eV")
+    components["extrapolation"] = float(parts["extrapolation"])
+    forces = np.asarray(calculator.get_forces(sheet))
+    if not (np.isfinite(forces).all() and np.isfinite(free)):
+        raise RuntimeError("energy or forces are not numbers")
+    return {
+        "energy_eV": free,
+        "forces_eV_per_A": forces,
+        "components_eV": components,
+        "iterations": iterations,
+        "kpoints": len(dft.ibzwfs.ibz),
+    }
+
+
+def with_label(
+    atoms: Atoms,
+    energy_eV: float,
+    forces_eV_per_A: np.ndarray,
+    components_eV: dict[str, float],
+    record: dict[str, Any],
+) -> Atoms:
+    """A copy of `atoms` with its label, the label's digest and the checksum of energy and forces."""
+    labelled = atoms.copy()
+    labelled.calc = None
+    labelled.info[keys.REF_ENERGY] = round(float(energy_eV), ENERGY_DECIMALS)
+    # Adding zero turns -0.0 into 0.0, which would be another text in the file.
+    labelled.arrays[keys.REF_FORCES] = np.round(np.asarray(forces_eV_per_A, dtype=float), FORCE_DECIMALS) + 0.0
+    components = {name: round(value, ENERGY_DECIMALS) for name, value in components_eV.items()}
+    labelled.info[keys.REF_COMPONENTS] = json.dumps(components)
+    record = {**record, "checksum": label_checksum(labelled)}
+    labelled.info[keys.REF_RECORD] = json.dumps(record)
+    labelled.info[keys.REF_DIGEST] = label_digest(atoms, record["settings"], record["versions"]["gpaw"])
+    return labelled
+
+
+def label_checksum(labelled: Atoms) -> str:
+    """Checksum of a label's energy and forces, so that a file edited by hand is noticed."""
+    return digest(
+        {
+            "energy": round(float(labelled.info[keys.REF_ENERGY]) * 10**6),
+            "forces": np.rint(labelled.arrays[keys.REF_FORCES] * 10**FORCE_DECIMALS).astype(int).tolist(),
+        }
+    )[:16]
+
+
+def record_of(labelled: Atoms) -> dict[str, Any]:
+    """The SCF record of a labelled structure; InputError when there is none."""
+    try:
+        return json.loads(labelled.info[keys.REF_RECORD])
+    except (KeyError, TypeError, ValueError):
+        name = labelled.info.get(keys.STRUCTURE_ID, "structure")
+        raise InputError(f"{name}: no readable {keys.REF_RECORD}; expected a labelled structure") from None

@@ -1,0 +1,207 @@
+"""`make labels`: grow the archive for as long as the machine is idle, one process a core.
+
+    python -m extensive.reference.label --config config/config.yaml [--hours H] [--status]
+
+Start as many as there are cores. Each takes the next structure, or the next few frames of a trajectory, that no other
+is working on, and puts every label into the archive before it starts the next. Stop with SIGTERM or Ctrl-C at any
+moment; a kill loses the structure being worked on and nothing else.
+"""
+
+import argparse
+import collections
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from extensive import keys
+from extensive.config import load_config
+from extensive.errors import InputError
+from extensive.paths import LABELS, repository_root
+from extensive.reference.archive import Archive, add_labels, candidate_digests, locked
+from extensive.reference.calculation import Labeller, LabelFailed, prepare_serial_process, record_of
+from extensive.reference.chunks import failure_row, read_failures, write_failures
+from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
+from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
+from extensive.structures import generate_dataset
+
+# Shares of machine time: every kind of label becomes usable early.
+SHARES = {"md": 0.45, "structures": 0.45, "supercells": 0.10}
+# Independent trajectories run ahead of those for training, since a result needs a sound test first.
+INDEPENDENT_LEAD = 1.5
+# Frames per visit of a trajectory: long enough for the calculator's re-use to pay.
+BURST = 6
+
+
+@dataclass
+class Work:
+    """What is wanted of one data set."""
+
+    dataset: str
+    kind: str  # "md", "structures" or "supercells"
+    independent: bool
+    structures: list[Atoms]
+    dynamics: Dynamics | None
+
+
+def plan(config: dict[str, Any]) -> list[Work]:
+    """All sheets of the configuration, as many as `reference.labels.grow` wants."""
+    grow = config["reference"]["labels"]["grow"]
+    wanted = []
+    for name, spec in config["structures"]["datasets"].items():
+        kind = "md" if spec["sampler"] == "md" else "supercells" if spec["set"] == keys.SUPERCELLS else "structures"
+        spec, dynamics = dict(spec), None
+        if kind == "structures" and spec["sampler"] != "pristine" and spec["set"] == "development":
+            spec["count"] = max(spec["count"], grow["structures"])
+        if kind == "md":
+            dynamics = Dynamics.from_config(spec["md"])
+            dynamics = replace(dynamics, frames=max(dynamics.frames, grow["frames"]))
+        independent = spec["set"] == keys.INDEPENDENT_MD
+        wanted.append(Work(name, kind, independent, generate_dataset(name, spec, config["seed"]), dynamics))
+    return wanted
+
+
+class Grower:
+    """One worker on the archive."""
+
+    def __init__(self, config: dict[str, Any], folder: Path, lock_folder: Path) -> None:
+        self.settings = DFTSettings.from_config(config["reference"]["dft"])
+        self.seed = config["seed"]
+        self.folder = folder
+        self.locks = lock_folder
+        self.work = plan(config)
+        self.archive = Archive(folder)
+        self.labeller = Labeller(self.settings)
+        self.failed_path = folder / "failed.csv"
+
+    def status(self) -> dict[str, int]:
+        """Number of archived labels of each wanted data set."""
+        self.archive.refresh()
+        return {work.dataset: len(self.archive.dataset(work.dataset)) for work in self.work}
+
+    def next_units(self) -> list[tuple[Work, int]]:
+        """(data set, index of structure or trajectory) still to do, most wanted first."""
+        self.archive.refresh()
+        known = set(self.archive.by_digest())
+        failed = {row["digest"] for row in read_failures(self.failed_path)}
+        spent: collections.Counter = collections.Counter()
+        units: dict[str, list[tuple[float, int, Work]]] = collections.defaultdict(list)
+        for work in self.work:
+            labels = self.archive.dataset(work.dataset)
+            spent[work.kind] += sum(record_of(labelled)["seconds"] for labelled in labels)
+            if work.kind == "md":
+                for index, start in enumerate(work.structures):
+                    digest = self.trajectory(work, start, index)
+                    frames = len(self.archive.trajectory(digest))
+                    if frames < work.dynamics.frames and digest not in failed:
+                        ahead = INDEPENDENT_LEAD if work.independent else 1.0
+                        # The whole data set counts first, then the trajectory's own length.
+                        units["md"].append((len(labels) / ahead + 1e-3 * frames, index, work))
+                continue
+            for index, atoms in enumerate(work.structures):
+                digest = label_digest(atoms, self.settings.physical(), gpaw_version())
+                if digest not in known and digest not in failed:
+                    first = len(atoms) if work.kind == "supercells" else len(labels)
+                    units[work.kind].append((first + 1e-3 * index, index, work))
+        ordered = sorted(units, key=lambda kind: spent[kind] / SHARES[kind])
+        return [
+            (work, index) for kind in ordered for _, index, work in sorted(units[kind], key=lambda unit: unit[:2])
+        ]
+
+    def trajectory(self, work: Work, start: Atoms, index: int) -> str:
+        digest = candidate_digests(start, self.settings, [])[0]
+        return trajectory_digest(digest, work.dynamics, index, self.seed)
+
+    def run_one(self, kinds: tuple[str, ...] = tuple(SHARES)) -> bool:
+        """Do the most wanted unit that no other worker holds; False when nothing is left."""
+        for work, index in self.next_units():
+            if work.kind not in kinds:
+                continue
+            with locked(self.locks / f"{work.dataset}-{index}.claim", wait=False) as mine:
+                if not mine:
+                    continue
+                # Another worker may have finished it between our look and our claim.
+                if work.kind != "md" and self._known(work, index):
+                    continue
+                self._do(work, index)
+                return True
+        return False
+
+    def _known(self, work: Work, index: int) -> bool:
+        self.archive.refresh()
+        digest = label_digest(work.structures[index], self.settings.physical(), gpaw_version())
+        return digest in self.archive.by_digest()
+
+    def _do(self, work: Work, index: int) -> None:
+        atoms = work.structures[index]
+        try:
+            if work.kind != "md":
+                self._keep(work, self.labeller.label(atoms))
+                return
+            self.archive.refresh()
+            digest = self.trajectory(work, atoms, index)
+            done = self.archive.trajectory(digest)
+            dynamics = replace(work.dynamics, frames=min(work.dynamics.frames, len(done) + BURST))
+            for frame in run_trajectory(atoms, dynamics, index, self.seed, digest, done, self.labeller.label):
+                self._keep(work, frame)
+        except LabelFailed as error:
+            failed = digest if work.kind == "md" else label_digest(atoms, self.settings.physical(), gpaw_version())
+            row = failure_row(atoms, failed, str(error))
+            with locked(self.locks / "failed.lock"):
+                write_failures(self.failed_path, [*read_failures(self.failed_path), row])
+            report(f"{row['structure_id']} FAILED: {error}")
+
+    def _keep(self, work: Work, labelled: Atoms) -> None:
+        add_labels(self.folder, work.dataset, [labelled], self.locks)
+        record = record_of(labelled)
+        report(
+            f"{labelled.info[keys.STRUCTURE_ID]} {len(labelled)} atoms "
+            f"{labelled.info[keys.REF_ENERGY] / len(labelled):.4f} eV/atom "
+            f"{record['iterations']} iterations {record['seconds']:.0f} s"
+        )
+
+
+def report(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; see the module's text."""
+    parser = argparse.ArgumentParser(description="Grow the archive of DFT labels; stop and restart at will.")
+    parser.add_argument("--config", default="config/config.yaml", help="preset that says what is wanted")
+    parser.add_argument("--archive", default=None, help="folder of the archive")
+    parser.add_argument("--locks", default="results/labels-locks", help="folder of lock files, shared by workers")
+    parser.add_argument("--hours", type=float, default=float("inf"), help="start nothing after this many hours")
+    parser.add_argument("--kinds", nargs="+", default=list(SHARES), choices=list(SHARES))
+    parser.add_argument("--status", action="store_true", help="print the number of labels per data set and stop")
+    options = parser.parse_args(arguments)
+    os.chdir(repository_root())
+    prepare_serial_process()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        grower = Grower(load_config(options.config), Path(options.archive or LABELS), Path(options.locks))
+        if options.status:
+            counts = grower.status()
+            for dataset, count in counts.items():
+                print(f"{count:6d} {dataset}")
+            print(f"{sum(counts.values()):6d} in all")
+            return 0
+        end = time.monotonic() + options.hours * 3600
+        while time.monotonic() < end and grower.run_one(tuple(options.kinds)):
+            pass
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    report("nothing is left to do" if time.monotonic() < end else "the time is up")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""DFT settings, and the grids and k-points that they mean for a given cell."""
+
+import importlib.metadata
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.io import digest
+
+# Real-space grids are rounded to multiples of this, so that the Poisson solver's grids fit.
+GRID_MULTIPLE = 4
+# Labels are told apart down to this length; structures are rounded to it when they are made.
+LENGTH_STEP_A = 1e-6
+# Rectangular cell of graphene (Angstrom), for k-point and grid densities of cells without `supercell`.
+REFERENCE_CELL_A = (2.46, 2.46 * math.sqrt(3.0))
+
+
+@dataclass(frozen=True)
+class DFTSettings:
+    """Settings of one level of DFT, per sheet and not per cell, so that cells of all sizes are comparable.
+
+    `grid_points` along (x, y) belong to `grid_cells` rectangular 4-atom cells, `kpoints` (Monkhorst-Pack, even)
+    to `kpoint_cells`; other supercells get the proportional grid and the folded k-points. `mixer` and
+    `max_iterations` steer how the solution is found, not what it is: they are not part of the digest.
+    """
+
+    mode: str
+    basis: str
+    xc: str
+    grid_points: tuple[int, int]
+    grid_cells: tuple[int, int]
+    z_spacing_A: float
+    vacuum_A: float
+    kpoints: tuple[int, int]
+    kpoint_cells: tuple[int, int]
+    smearing_eV: float
+    density_convergence: float
+    mixer: tuple[float, int, float]
+    max_iterations: int
+
+    @classmethod
+    def from_config(cls, section: dict[str, Any]) -> "DFTSettings":
+        """Settings from the `reference.dft` section of a configuration, lists made tuples."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in section.items()})
+
+    def physical(self) -> dict[str, Any]:
+        """What determines the converged result, JSON-able."""
+        values = asdict(self)
+        del values["mixer"], values["max_iterations"]
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def gpaw_version() -> str:
+    """Version of the installed GPAW without importing it; InputError if there is none."""
+    try:
+        return importlib.metadata.version("gpaw")
+    except importlib.metadata.PackageNotFoundError:
+        raise InputError("gpaw is not installed; DFT labels need it (pip install gpaw==26.7.0)") from None
+
+
+def version_key(version: str) -> str:
+    """The part of a GPAW version that labels are told apart by: major.minor."""
+    return ".".join(version.split(".")[:2])
+
+
+def label_digest(atoms: Atoms, physical: dict[str, Any], version: str) -> str:
+    """Digest of what determines a label: species, cell, boundary conditions, positions (to 1e-6 A), settings.
+
+    A sheet's own vacuum does not count, since the settings bring theirs: heights are taken relative to the lowest
+    atom and the third cell vector of a cell that is not periodic along it is left out.
+    """
+    positions = atoms.positions.copy()
+    cell = atoms.cell.array.copy()
+    if not atoms.pbc[2]:
+        positions[:, 2] -= positions[:, 2].min()
+        cell[2] = 0.0
+    value = {
+        "numbers": atoms.numbers.tolist(),
+        "pbc": atoms.pbc.tolist(),
+        "cell": np.rint(cell / LENGTH_STEP_A).astype(int).tolist(),
+        "positions": np.rint(positions / LENGTH_STEP_A).astype(int).tolist(),
+        "settings": physical,
+        "gpaw": version_key(version),
+    }
+    # The prefix keeps extended XYZ from reading a digest of digits as a number.
+    return "sha256:" + digest(value)
+
+
+def cells_of(atoms: Atoms) -> tuple[float, float]:
+    """Number of rectangular 4-atom cells along x and y; estimated from the lengths where it is not stated."""
+    if keys.SUPERCELL in atoms.info:
+        nx, ny = np.asarray(atoms.info[keys.SUPERCELL]).astype(int).tolist()
+        return float(nx), float(ny)
+    lengths = atoms.cell.lengths()
+    return lengths[0] / REFERENCE_CELL_A[0], lengths[1] / REFERENCE_CELL_A[1]
+
+
+def grid_shape(atoms: Atoms, settings: DFTSettings) -> tuple[int, int, int]:
+    """Real-space grid points along x, y, z. Strain changes the spacing, never the count."""
+    counts = []
+    for cells, points, per in zip(cells_of(atoms), settings.grid_points, settings.grid_cells):
+        counts.append(_nearest_multiple(points * cells / per))
+    height = np.ptp(atoms.positions[:, 2]) + 2 * settings.vacuum_A
+    counts.append(_nearest_multiple(height / settings.z_spacing_A))
+    return tuple(counts)
+
+
+def _nearest_multiple(points: float) -> int:
+    return max(GRID_MULTIPLE, GRID_MULTIPLE * round(points / GRID_MULTIPLE))
+
+
+def kpoint_list(atoms: Atoms, settings: DFTSettings) -> np.ndarray:
+    """Fractional k-points (K, 3) of the whole zone, equally weighted.
+
+    The Monkhorst-Pack points of one 4-atom cell at the configured density, folded into the zone of the supercell:
+    supercells of one sheet then sample the very same states, so their energies per atom are equal. Where a supercell
+    has no short exact folding, an even Monkhorst-Pack grid of at least the nearest density is used instead.
+    """
+    axes = []
+    for cells, kpoints, per in zip(cells_of(atoms), settings.kpoints, settings.kpoint_cells):
+        total = kpoints * per  # Monkhorst-Pack points of one 4-atom cell
+        whole = round(cells)
+        folded = total // math.gcd(total, whole) if whole >= 1 else 0
+        if keys.SUPERCELL in atoms.info and folded <= 2 * math.ceil(total / whole):
+            points = (2 * np.arange(total) - total + 1) / (2 * total) * whole
+            points = np.unique(np.rint((points - np.floor(points)) * 2 * total).astype(int) % (2 * total))
+            axis = points / (2 * total)
+        else:
+            count = max(2, 2 * round(total / cells / 2))
+            axis = (2 * np.arange(count) - count + 1) / (2 * count)
+        axes.append(np.where(axis > 0.5, axis - 1.0, axis))
+    kx, ky = np.meshgrid(*axes, indexing="ij")
+    return np.stack([kx.ravel(), ky.ravel(), np.zeros(kx.size)], axis=1)
+
+
+def with_vacuum(atoms: Atoms, settings: DFTSettings) -> Atoms:
+    """A copy of a sheet with the settings' own vacuum on either side and its atoms centred along z."""
+    sheet = atoms.copy()
+    sheet.info = {}
+    heights = sheet.positions[:, 2]
+    height = np.ptp(heights)
+    sheet.cell[2] = (0.0, 0.0, height + 2 * settings.vacuum_A)
+    sheet.positions[:, 2] += settings.vacuum_A - heights.min()
+    return sheet
+
+
+def check_sheet(atoms: Atoms) -> None:
+    """InputError unless `atoms` is a sheet that this stage can label: orthogonal, periodic in x and y only."""
+    name = atoms.info.get(keys.STRUCTURE_ID, "structure")
+    if len(atoms) == 0:
+        raise InputError(f"{name}: no atoms; expected a sheet of atoms")
+    if atoms.pbc.tolist() != [True, True, False]:
+        raise InputError(f"{name}: pbc is {atoms.pbc.tolist()}; expected periodic in x and y only")
+    off = atoms.cell.array - np.diag(np.diag(atoms.cell.array))
+    if np.abs(off).max() > 1e-9:
+        raise InputError(f"{name}: the cell is not orthogonal; expected diag(Lx, Ly, Lz)")
+    if not np.isfinite(atoms.positions).all():
+        raise InputError(f"{name}: positions that are not numbers")
