@@ -1,12 +1,13 @@
 """Images of atoms: the only place that knows the image formula.
 
-A structure becomes ``image[c, y, x] = sum_j w_jc exp(-|r_yx - r_j|^2 / (2 sigma^2))`` over the atoms j and all their
-periodic images, in the plane of the sheet (Ryczko et al., Comput. Mater. Sci. 149, 134 (2018)). Pixel ``i`` of an axis
-of length ``L`` with ``n`` pixels lies at ``i L / n``: a periodic grid does not repeat its first pixel as its last.
+A structure becomes ``image[c, y, x] = sum_j w_jc exp(-|r_yx - r_j|^2 / (2 sigma^2))`` over the atoms j and
+all their periodic images, in the plane of the sheet (Ryczko et al., Comput. Mater. Sci. 149, 134 (2018)).
+Pixel ``i`` of an axis of length ``L`` with ``n`` pixels lies at ``i L / n``: a periodic grid does not repeat
+its first pixel as its last.
 
-The sum over periodic images of an orthogonal cell is a product of one sum per axis, so an image is a matrix product of
-one-dimensional factors: exact, differentiable twice (forces are gradients, and training on forces differentiates them
-again), and bounded by arithmetic instead of by scattered memory writes.
+The sum over periodic images of an orthogonal cell is a product of one sum per axis, so an image is a matrix
+product of one-dimensional factors: exact, differentiable twice (forces are gradients, and training on forces
+differentiates them again), and bounded by arithmetic instead of by scattered memory writes.
 
 Axes: B structures, A atoms of all structures together, C channels, H W pixels (H along y, W along x).
 """
@@ -27,7 +28,8 @@ from extensive.errors import InputError
 
 Channels = str | Sequence[str]
 
-# exp(-5.5^2 / 2) = 2.7e-7 of the peak is left out, as much as float32 resolves; 9 sigma is below float64's epsilon.
+# exp(-5.5^2 / 2) = 2.7e-7 of the peak is left out, as much as float32 resolves; 9 sigma is below float64's
+# epsilon.
 TRUNCATION_SIGMA = 5.5
 EXACT_TRUNCATION_SIGMA = 9.0
 # Up to this many pixels a whole axis is rendered at once; beyond, in blocks of about BLOCK_PX with a halo.
@@ -60,7 +62,7 @@ class AtomBatch:
 
 
 def check_sheet(atoms: Atoms, name: str | None = None) -> None:
-    """Raise InputError unless `atoms` is a flat sheet in the xy plane, periodic in x and y, with an orthogonal cell."""
+    """Raise InputError unless `atoms` is a flat sheet, periodic in x and y, in an orthogonal cell."""
     name = name or atoms.info.get("structure_id", atoms.get_chemical_formula())
     if len(atoms) == 0:
         raise InputError(f"structure {name}: no atoms; an image needs at least one")
@@ -89,7 +91,8 @@ def check_sheet(atoms: Atoms, name: str | None = None) -> None:
 def batch_from_atoms(
     structures: Sequence[Atoms], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> AtomBatch:
-    """Flat tensors of `structures`; positions are wrapped into the cell in float64 before any rounding to `dtype`.
+    """Flat tensors of `structures`; positions are wrapped into the cell in float64 before any rounding to
+    `dtype`.
 
     Raises InputError for a structure that is not a flat, orthogonal, periodic sheet.
     """
@@ -122,8 +125,8 @@ def channel_count(channels: Channels) -> int:
 def channel_weights(numbers: Tensor, channels: Channels, dtype: torch.dtype = torch.float32) -> Tensor:
     """Weights w_jc (A, C) of atoms with atomic `numbers` (A,).
 
-    `channels` 'Z' is the papers' form, one channel weighted by the atomic number; a list of elements gives one channel
-    of weight 1 to each. Raises InputError for an element without a channel.
+    `channels` 'Z' is the papers' form, one channel weighted by the atomic number; a list of elements gives
+    one channel of weight 1 to each. Raises InputError for an element without a channel.
     """
     if isinstance(channels, str):
         if channels != "Z":
@@ -141,13 +144,13 @@ def channel_weights(numbers: Tensor, channels: Channels, dtype: torch.dtype = to
     missing = ~weights.any(dim=1)
     if bool(missing.any()):
         raise InputError(
-            f"atomic number {int(numbers[missing][0])} has no image channel; the channels are {list(channels)}"
+            f"atomic number {int(numbers[missing][0])} has no image channel; there are {list(channels)}"
         )
     return weights.to(dtype)
 
 
 def image_shape(cell: Sequence[float], pixel_size_A: float, multiple: int) -> tuple[int, int]:
-    """Shape (H, W) of the image of a cell (Lx, Ly): per axis the multiple of `multiple` nearest to L / pixel_size_A."""
+    """Shape (H, W) of the image of a cell (Lx, Ly): on each axis the multiple of `multiple` nearest to L / pitch."""
     if pixel_size_A <= 0 or multiple < 1:
         raise InputError(f"pixel_size_A {pixel_size_A} and multiple {multiple} must be positive")
     width, height = (max(1, round(float(length) / pixel_size_A / multiple)) * multiple for length in cell[:2])
@@ -188,8 +191,8 @@ def rasterize_batch(
 ) -> Tensor:
     """Images (B, C, H, W) of B structures, all of one `shape` (H, W); Gaussians of width `sigma_A`, Angstrom.
 
-    Differentiable twice in the positions and the cells. Gaussians are cut off no nearer than 5.5 sigma, or 9 sigma if
-    `exact`. Memory is that of the images. Raises InputError for an element without a channel.
+    Differentiable twice in the positions and the cells. Gaussians are cut off no nearer than 5.5 sigma, or 9
+    sigma if `exact`. Memory is that of the images. Raises InputError for an element without a channel.
     """
     weights = channel_weights(batch.numbers, channels, batch.positions.dtype)
     return render(batch.positions, weights, batch.index, batch.cells, shape, sigma_A, exact)
@@ -204,7 +207,7 @@ def render(
     sigma_A: float,
     exact: bool = False,
 ) -> Tensor:
-    """Images (B, C, H, W) from flat positions (A, 2), weights (A, C), structure index (A,) and cells (B, 2)."""
+    """Images (B, C, H, W) of positions (A, 2), weights (A, C), structure index (A,) and cells (B, 2)."""
     if sigma_A <= 0:
         raise InputError(f"sigma_A {sigma_A} must be positive, in Angstrom")
     n_structures, n_channels = cells.shape[0], weights.shape[1]
@@ -252,7 +255,7 @@ def render(
 
 
 def _split_axis(n_px: int, length_A: float, cutoff_A: float) -> tuple[int, int]:
-    """(number of blocks, halo in pixels) for an axis; one block without halo renders the whole axis at once."""
+    """(number of blocks, halo in pixels) for an axis; one block without halo is the whole axis at once."""
     halo = math.ceil(cutoff_A * n_px / length_A)
     if n_px > DENSE_PX:
         sizes = [s for s in range(max(halo, BLOCK_PX // 2), 2 * BLOCK_PX + 1) if n_px % s == 0]
@@ -321,10 +324,11 @@ def _overlap_add(image: Tensor, block_dim: int, pixel_dim: int, halo: int) -> Te
 def rasterize_open(
     positions: Tensor, weights: Tensor, box_A: Sequence[float], shape: Sequence[int], sigma_A: float
 ) -> Tensor:
-    """Non-periodic images of small clusters, for dimers: positions (B, N, D) Angstrom, weights (B, N) -> (B, 1, ...).
+    """Non-periodic images of small clusters, for dimers: positions (B, N, D) Angstrom, weights (B, N) -> (B,
+    1, ...).
 
-    D is 2 (pixels; shape H W, box Ly Lx as `shape`) or 3 (voxels; shape of z, y, x). The last axis of the image is x,
-    and voxel i of an axis lies at (i + 1/2) L / n: there is no period to repeat.
+    D is 2 (pixels; shape H W, box Ly Lx as `shape`) or 3 (voxels; shape of z, y, x). The last axis of the
+    image is x, and voxel i of an axis lies at (i + 1/2) L / n: there is no period to repeat.
     """
     dims = positions.shape[-1]
     if dims not in (2, 3) or len(shape) != dims or len(box_A) != dims:

@@ -16,10 +16,11 @@ from extensive.models.layers import PaperNetwork, Standardize, Trunk, with_pitch
 
 
 class CNN(nn.Module):
-    """Images (B, C, P, P) of the fixed size P -> energies (B,), float64, in units of the potential's energy scale.
+    """Images (B, C, P, P) of the fixed size P -> energies (B,), float64, in units of the potential's energy
+    scale.
 
-    Forms: 'paper' (the papers' network), 'convolutional' (circular padding, residual, features pooled over the
-    periodic image), 'open' (zero padding, 2D or 3D: images of dimers, which have no period).
+    Forms: 'paper' (the papers' network), 'convolutional' (circular padding, residual, features pooled over
+    the periodic image), 'open' (zero padding, 2D or 3D: images of dimers, which have no period).
     """
 
     def __init__(self, config: ModelConfig):
@@ -54,7 +55,7 @@ class CNN(nn.Module):
         return self.config.image_px
 
     def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
-        """Energies (B,), float64, or (B, outputs) if there are several; `mode` has no meaning for a whole image."""
+        """Energies (B,), float64, or (B, outputs) if there are several; `mode` is for networks with tiles."""
         side = self.config.image_px
         if any(n != side for n in images.shape[2:]):
             raise InputError(

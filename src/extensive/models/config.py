@@ -13,10 +13,11 @@ FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convoluti
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Everything that determines a network's function but its weights. Lengths in pixels unless the name says."""
+    """Everything that determines a network's function but its weights; lengths are in pixels."""
 
     network: str  # 'cnn' (one image, one energy) or 'ednn' (the sum over tiles)
-    # cnn: 'paper', 'convolutional', 'open' (images without a period: dimers); ednn: 'paper', 'convolutional', 'mlp'
+    # cnn: 'paper', 'convolutional', 'open' (images without a period: dimers); ednn: 'paper', 'convolutional',
+    # 'mlp'
     form: str
     channels: Channels = "Z"  # 'Z', or elements with one channel each
     pixel_size_A: float = 0.2  # nominal pitch, Angstrom
@@ -70,10 +71,11 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], source: str = "model") -> ModelConfig:
-        """From JSON or from an entry of `models:`; keys that are not this class's (training's) are left alone.
+        """From JSON or from an entry of `models:`; keys that are not this class's (training's) are left
+        alone.
 
-        In the configuration the form is called `tile_network` for an ednn and `form` for a cnn; both are read.
-        Raises InputError naming `source` when a value cannot be right.
+        In the configuration the form is called `tile_network` for an ednn and `form` for a cnn; both are
+        read. Raises InputError naming `source` when a value cannot be right.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         chosen = {key: value for key, value in values.items() if key in known and value is not None}

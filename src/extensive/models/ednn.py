@@ -1,8 +1,9 @@
 """The extensive deep neural network: the energy is a sum over tiles, one network for all of them.
 
-Mills et al., Chem. Sci. 10, 4129 (2019): E = sum_t g(tile_t), where a tile is a focus region of side f with a context
-of width c around it, across the periodic boundary. Tiled evaluation cuts the tiles, as the paper does; fused
-evaluation slides the tile network over the whole image, so that contexts are computed once. Both are the same sum.
+Mills et al., Chem. Sci. 10, 4129 (2019): E = sum_t g(tile_t), where a tile is a focus region of side f with a
+context of width c around it, across the periodic boundary. Tiled evaluation cuts the tiles, as the paper
+does; fused evaluation slides the tile network over the whole image, so that contexts are computed once. Both
+are the same sum.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ def context_of(config: ModelConfig) -> int:
 class EDNN(nn.Module):
     """Extensive network over images (B, C, H, W); energies in units of the potential's energy scale.
 
-    `config.form` names the tile network: 'paper' (13 zero-padded convolutions and two dense layers per tile, as the
-    authors), 'convolutional' (valid convolutions, which can be fused), 'mlp' (dense layers, for Ising lattices).
+    `config.form` names the tile network: 'paper' (13 zero-padded convolutions and two dense layers per tile,
+    as the authors), 'convolutional' (valid convolutions, which can be fused), 'mlp' (dense layers, for Ising
+    lattices).
     """
 
     def __init__(self, config: ModelConfig):
@@ -58,7 +60,7 @@ class EDNN(nn.Module):
             self.context_px = self.tile_network.context_px()
             if config.focus_px < 1 or config.focus_px % self.stride:
                 raise InputError(
-                    f"model focus_px: {config.focus_px}; it must be a multiple of the layers' stride {self.stride}"
+                    f"model focus_px: {config.focus_px}; it must be a multiple of the stride {self.stride}"
                 )
             if config.context_px not in (None, self.context_px):
                 raise InputError(
@@ -68,7 +70,8 @@ class EDNN(nn.Module):
         else:
             if config.context_px is None or config.context_px < 0 or config.focus_px < 1:
                 raise InputError(
-                    f"model focus_px {config.focus_px}, context_px {config.context_px}: form {config.form!r} needs both"
+                    f"model focus_px {config.focus_px}, context_px {config.context_px}:"
+                    f" form {config.form!r} needs both"
                 )
             self.context_px = config.context_px
             inputs = channels + 2 * config.pitch_channels
@@ -84,7 +87,7 @@ class EDNN(nn.Module):
 
     @property
     def multiple_px(self) -> int:
-        """What an image's height and width must be multiples of: the stride if the network can be fused, else f."""
+        """What an image's sides must be multiples of: the stride if the network can be fused, else f."""
         return self.stride or self.focus_px
 
     @property
@@ -93,7 +96,8 @@ class EDNN(nn.Module):
         return self.config.form == "convolutional"
 
     def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
-        """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is told them.
+        """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is told
+        them.
 
         `mode`: 'tiled', 'fused', or None for the faster that there is.
         """
@@ -115,7 +119,8 @@ class EDNN(nn.Module):
         return self._tiled(wrap_pad(images, self.context_px), pitch)
 
     def tile_energies_from_padded(self, padded: Tensor, pitch: Tensor | None = None) -> Tensor:
-        """Tile energies (B, Ty, Tx), float64, of images that already carry their context: (B, C, H + 2c, W + 2c).
+        """Tile energies (B, Ty, Tx), float64, of images that already carry their context: (B, C, H + 2c, W +
+        2c).
 
         For an engine that streams an image in strips; no wrapping here. Fused where the network can be.
         """
@@ -129,12 +134,12 @@ class EDNN(nn.Module):
     def _check_fused(self) -> None:
         if not self.can_fuse:
             raise InputError(
-                f"mode 'fused': a tile network of form {self.config.form!r} pads or flattens each tile, so its"
-                " tiles cannot share work; use mode 'tiled', or form 'convolutional'"
+                f"mode 'fused': a tile network of form {self.config.form!r} pads or flattens each tile, so"
+                " its tiles cannot share work; use mode 'tiled', or form 'convolutional'"
             )
 
     def _fused_patches(self, images: Tensor, pitch: Tensor | None) -> Tensor:
-        """Patch energies (B, H / s, W / s) of periodic images, in strips where one pass would need much memory."""
+        """Patch energies (B, H / s, W / s) of periodic images, in strips where memory asks for it."""
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
             raise InputError(

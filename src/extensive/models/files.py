@@ -19,7 +19,8 @@ UNITS = {"energy": "eV", "length": "Angstrom", "forces": "eV/Angstrom"}
 
 
 def save_model(path: str | Path, potential: Potential, metadata: dict[str, Any] | None = None) -> None:
-    """Write `<path>.pt` and `<path>.json` (`path` may carry either suffix), weights first, each whole or not at all.
+    """Write `<path>.pt` and `<path>.json` (`path` may carry either suffix), weights first, each whole or not
+    at all.
 
     `metadata` is added to the potential's own: lattice range, digests of data and code, training record.
     """
@@ -49,15 +50,16 @@ def save_model(path: str | Path, potential: Potential, metadata: dict[str, Any] 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> Potential:
     """The potential of `<path>.pt` and `<path>.json`, in float32, on `device`.
 
-    Weights are read with weights_only=True: a file cannot run code. Raises InputError naming the file when it is
-    missing, truncated, hostile, or not the one that its metadata describes.
+    Weights are read with weights_only=True: a file cannot run code. Raises InputError naming the file when it
+    is missing, truncated, hostile, or not the one that its metadata describes.
     """
     weights, description = _paths(path)
     values = read_json(description)
     try:
         if values["format"] != FORMAT or values["units"] != UNITS:
             raise InputError(
-                f"{description}: format {values['format']}, units {values['units']}; expected {FORMAT}, {UNITS}"
+                f"{description}: format {values['format']}, units {values['units']};"
+                f" expected {FORMAT}, {UNITS}"
             )
         config = ModelConfig.from_dict(values["model"], source=str(description))
         references = {symbol: float(value) for symbol, value in values["reference_energies_eV"].items()}

@@ -25,8 +25,8 @@ class PitchConv(nn.Module):
         super().__init__()
         if kernel < stride or (kernel - stride) % 2:
             raise InputError(
-                f"model layer: kernel {kernel} with stride {stride}; the kernel must be the stride plus an even"
-                " number, so that focus and context are whole pixels"
+                f"model layer: kernel {kernel} with stride {stride}; the kernel must be the stride plus an"
+                " even number, so that focus and context are whole pixels"
             )
         self.kernel, self.stride = kernel, stride
         self.pad = (kernel - stride) // 2
@@ -39,7 +39,7 @@ class PitchConv(nn.Module):
             nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
-        """(B, C, H, W), pitch features (B, 2) -> (B, C', H', W'); `periodic` wraps so that H' = H / stride."""
+        """(B, C, H, W), pitch features (B, 2) -> (B, C', H', W'); `periodic` wraps: H' = H / stride."""
         y = self.conv(wrap_pad(x, self.pad) if periodic else x)
         if self.film is None:
             return y
@@ -69,10 +69,11 @@ class ResidualBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Image -> features at the stem's total stride: strided stem, residual blocks, 1x1 head; smooth throughout.
+    """Image -> features at the stem's total stride: strided stem, residual blocks, 1x1 head; smooth
+    throughout.
 
-    Smooth (SiLU) because forces are gradients, and without batch normalisation, whose statistics made the error
-    jump from epoch to epoch.
+    Smooth (SiLU) because forces are gradients, and without batch normalisation, whose statistics made the
+    error jump from epoch to epoch.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class PaperNetwork(nn.Module):
 
 
 def same_pad(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Zero padding that gives ceil(n / stride) outputs, the odd pixel on the far side (as TensorFlow's 'same')."""
+    """Zero padding for ceil(n / stride) outputs, the odd pixel on the far side (TensorFlow's 'same')."""
     pads = []
     for n in (x.shape[-1], x.shape[-2]):
         total = max((-(-n // stride) - 1) * stride + kernel - n, 0)

@@ -26,8 +26,9 @@ def build_model(config: ModelConfig) -> CNN | EDNN:
 class Potential(nn.Module):
     """E = sum_i e(element_i) + shift + scale * network(image).
 
-    Holds all that evaluation, timing and the calculator need: network, raster settings (in `config`), per-element
-    reference energies (eV), energy scale and shift (eV), and metadata that travels with the weights.
+    Holds all that evaluation, timing and the calculator need: network, raster settings (in `config`),
+    per-element reference energies (eV), energy scale and shift (eV), and metadata that travels with the
+    weights.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Potential(nn.Module):
         )
 
     def reference(self, batch: AtomBatch) -> Tensor:
-        """Sum of the per-element reference energies, (B,), eV, float64. Raises InputError for an unknown element."""
+        """Sums of per-element reference energies, (B,), eV, float64; InputError for an unknown element."""
         values = self._table.to(batch.numbers.device)[batch.numbers]
         if bool(values.isnan().any()):
             unknown = int(batch.numbers[values.isnan()][0])
@@ -98,7 +99,7 @@ class Potential(nn.Module):
     def energy_and_forces(
         self, batch: AtomBatch, shape: tuple[int, int], mode: str | None = None, create_graph: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Energies (B,), eV, and in-plane forces -dE/dr (A, 2), eV/Angstrom; `create_graph` to train on them."""
+        """Energies (B,), eV, and in-plane forces -dE/dr (A, 2), eV/A; `create_graph` to train on them."""
         positions = batch.positions.detach().requires_grad_(True)
         batch = AtomBatch(positions, batch.numbers, batch.index, batch.cells)
         with torch.enable_grad():
@@ -122,7 +123,7 @@ class Potential(nn.Module):
     def energies_and_forces(
         self, structures: Sequence[Atoms], mode: str | None = None, batch_atoms: int = 4096
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies (B,), eV, and per structure forces (N, 3), eV/Angstrom; out-of-plane components are zero."""
+        """Energies (B,), eV, and for each structure forces (N, 3), eV/Angstrom, zero out of the plane."""
         energies = np.zeros(len(structures))
         forces = [np.zeros((len(atoms), 3)) for atoms in structures]
         for indices, batch, shape in self._batches(structures, batch_atoms):

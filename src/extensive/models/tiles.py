@@ -1,7 +1,7 @@
 """Focus and context: images wrapped, cut into overlapping tiles, and walked over in bounded memory.
 
-Mills et al., Chem. Sci. 10, 4129 (2019): an image is cut into focus regions of side f; each is seen together with a
-context of width c around it, across the periodic boundary.
+Mills et al., Chem. Sci. 10, 4129 (2019): an image is cut into focus regions of side f; each is seen together
+with a context of width c around it, across the periodic boundary.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def tile_counts(shape: tuple[int, int], focus_px: int) -> tuple[int, int]:
 
 
 def cut_padded(padded: Tensor, focus_px: int, side_px: int) -> Tensor:
-    """All tiles of side `side_px` at stride `focus_px`: (B, C, Hp, Wp) -> (B, T, C, side, side), row by row."""
+    """Tiles of side `side_px` at stride `focus_px`: (B, C, Hp, Wp) -> (B, T, C, side, side), row by row."""
     tiles = padded.unfold(2, side_px, focus_px).unfold(3, side_px, focus_px)  # (B, C, Ty, Tx, side, side)
     return tiles.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
 
@@ -54,7 +54,7 @@ def cut_tiles(image: Tensor, focus_px: int, context_px: int) -> Tensor:
 
 
 def row_chunks(n_rows: int, work_per_row: int, budget: int) -> Iterator[tuple[int, int]]:
-    """Ranges (first, last) over `n_rows` rows, of as many rows as keep the work within `budget`, at least one."""
+    """Ranges (first, last) over `n_rows` rows, of at least one row and no more work than `budget`."""
     step = max(1, budget // max(1, work_per_row))
     for first in range(0, n_rows, step):
         yield first, min(n_rows, first + step)
