@@ -34,7 +34,7 @@ def _row(name: str, part: dict[str, Any], root: dict[str, Any]) -> Iterator[str]
         target: Any = root
         for step in part["$ref"].removeprefix("#/").split("/"):
             target = target[step]
-        part = target
+        part = {**target, **{key: value for key, value in part.items() if key != "$ref"}}
     kinds = part.get("type", "")
     kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
     if "enum" in part:

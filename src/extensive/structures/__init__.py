@@ -1,4 +1,6 @@
-"""Structures: flat sheets of graphene, hBN and their relatives, dimers and Ising lattices. No torch, no GPAW."""
+"""Structures: flat sheets of graphene, hBN and their relatives, dimers and Ising lattices. No torch, no
+GPAW.
+"""
 
 from extensive.structures.datasets import generate_dataset
 

@@ -26,8 +26,8 @@ SAMPLERS = ("pristine", "rattle", "md")
 SHAPES = {"heterostructure": heterostructures.SHAPES, "porous": pores.SHAPES}
 MAXIMUM_STRUCTURES = 1_000_000
 MAXIMUM_ATOMS = 100_000_000
-# Fewer cells than this and the two heptagons of a Stone-Wales defect meet their own images.
-SMALLEST_STONE_WALES = (3, 2)
+# In fewer cells the rings of a Stone-Wales defect are not those of 5-7-7-5.
+SMALLEST_STONE_WALES = (2, 2)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class DatasetSpec:
 
 
 def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, float]) -> DatasetSpec:
-    """Check one entry of structures.datasets before any work; InputError names the key, the value and the remedy."""
+    """Check one entry of structures.datasets before any work; InputError names the key, the value and the
+    remedy.
+    """
     where = f"structures.datasets.{name}"
     known = [field.name for field in fields(DatasetSpec)]
     for key in spec:
@@ -62,7 +64,9 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
             raise InputError(f"{where}.{key}: unknown key; known keys: {', '.join(known)}")
     for key in known:
         if key not in spec:
-            raise InputError(f"{where}.{key} is missing; complete the entry with extensive.config.complete_config")
+            raise InputError(
+                f"{where}.{key} is missing; complete the entry with extensive.config.complete_config"
+            )
     entry = DatasetSpec(**spec)
 
     def refuse(key: str, remedy: str) -> None:
@@ -76,8 +80,16 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
         refuse("supercell", "should be two whole numbers of at least 1")
     atoms = 4 * entry.supercell[0] * entry.supercell[1]
     if not 0 <= entry.count <= MAXIMUM_STRUCTURES or entry.count * atoms > MAXIMUM_ATOMS:
-        refuse("count", f"should be 0 to {min(MAXIMUM_STRUCTURES, MAXIMUM_ATOMS // atoms)} for {atoms} atoms each")
-    for key, largest in (("displacement_A", 0.25), ("pore_radius_A", np.inf), ("hbn_fraction", 1.0), ("defects", atoms // 4)):
+        refuse(
+            "count",
+            f"should be 0 to {min(MAXIMUM_STRUCTURES, MAXIMUM_ATOMS // atoms)} for {atoms} atoms each",
+        )
+    for key, largest in (
+        ("displacement_A", 0.25),
+        ("pore_radius_A", np.inf),
+        ("hbn_fraction", 1.0),
+        ("defects", atoms // 4),
+    ):
         low, high = spec[key]
         if not 0 <= low <= high <= largest:
             refuse(key, f"should be [low, high] with 0 <= low <= high <= {largest:g}")
@@ -88,28 +100,39 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
         if family in SHAPES and len(set(entry.families) & set(SHAPES)) == 1:
             for shape in entry.shapes:
                 if shape not in allowed:
-                    refuse("shapes", f"names {shape!r}, which {family} does not have; choose from {', '.join(allowed)}")
+                    refuse(
+                        "shapes",
+                        f"names {shape!r}, which {family} does not have; choose from {', '.join(allowed)}",
+                    )
         if family == "stone-wales" and (
             entry.supercell[0] < SMALLEST_STONE_WALES[0] or entry.supercell[1] < SMALLEST_STONE_WALES[1]
         ):
-            refuse("supercell", f"is too small for a Stone-Wales defect; take at least {list(SMALLEST_STONE_WALES)}")
+            refuse(
+                "supercell",
+                f"is too small for a Stone-Wales defect; take at least {list(SMALLEST_STONE_WALES)}",
+            )
         if family == "porous":
             _check_pores(entry, lattice_constants, refuse)
     return entry
 
 
 def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse) -> None:
-    """The widest pore must leave a strand of two bonds between itself and its image."""
+    """The widest pore must leave a strand of atoms between itself and its image."""
     a = lattice_constants["graphene"]
-    room = lattices.cell_size(tuple(entry.supercell), a).min() - 2 * lattices.bond_length(a)
+    room = lattices.cell_size(tuple(entry.supercell), a).min() - 1.5 * lattices.bond_length(a)
     shapes = [shape for shape in entry.shapes if shape in pores.SHAPES] or pores.SHAPES
     widest = max(shapes, key=pores.EXTENT_PER_RADIUS.get)
     largest = room / pores.EXTENT_PER_RADIUS[widest]
     if entry.pore_radius_A[1] > largest:
-        refuse("pore_radius_A", f"is too wide for {widest} pores in supercell {entry.supercell}; at most {largest:.2f}")
+        refuse(
+            "pore_radius_A",
+            f"is too wide for {widest} pores in supercell {entry.supercell}; at most {largest:.2f}",
+        )
 
 
-def _ideal(entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator) -> Atoms:
+def _ideal(
+    entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator
+) -> Atoms:
     """One unstrained, undisplaced sheet of a family; `turn` cycles through the shapes."""
     supercell = tuple(entry.supercell)
     a = constants["graphene"]
@@ -118,7 +141,9 @@ def _ideal(entry: DatasetSpec, family: str, turn: int, constants: dict[str, floa
         shapes = [shape for shape in entry.shapes if shape in SHAPES[family]] or SHAPES[family]
         shape = shapes[turn % len(shapes)]
         if family == "heterostructure":
-            return heterostructures.heterostructure(supercell, shape, rng.uniform(*entry.hbn_fraction), constants, rng)
+            return heterostructures.heterostructure(
+                supercell, shape, rng.uniform(*entry.hbn_fraction), constants, rng
+            )
         radius = float(rng.uniform(*entry.pore_radius_A))
         return pores.porous(lattices.graphene(supercell, a), shape, radius, lattices.bond_cutoff(a), rng)
     if family == "stone-wales":
@@ -144,8 +169,14 @@ def _structure(name: str, entry: DatasetSpec, index: int, seed: int, constants: 
     unit = rng.uniform(-1, 1, size=2)
     amplitude = float(rng.uniform(*entry.displacement_A))
     if entry.sampler == "pristine":
-        # An even scan rather than a random one, the unstrained sheet first: an equation of state.
-        unit = 2 * np.array([sampling.van_der_corput(turn, base) for base in (2, 3)]) - 1 if turn else np.zeros(2)
+        # An even scan rather than a random one, the unstrained sheet first if the range has it: an equation
+        # of state.
+        step = turn + (entry.strain_min > 0)
+        unit = (
+            2 * np.array([sampling.van_der_corput(step, base) for base in (2, 3)]) - 1
+            if step
+            else np.zeros(2)
+        )
         amplitude = 0.0
     strain = sampling.draw_strain(unit, entry.strain_min, entry.strain)
     ideal = sampling.strained(_ideal(entry, family, turn, constants, rng), strain)
@@ -174,8 +205,8 @@ def generate_dataset(
 ) -> list[Atoms]:
     """All structures of one data set, without labels; the same to the bit for the same arguments.
 
-    `spec` is a completed entry of structures.datasets. Structure i depends on (seed, name, i) and the other keys of
-    `spec`, never on `count`. For sampler md these are the starts of the trajectories, one each.
+    `spec` is a completed entry of structures.datasets. Structure i depends on (seed, name, i) and the other
+    keys of `spec`, never on `count`. For sampler md these are the starts of the trajectories, one each.
     Raises InputError for an entry that cannot be made, before making any structure.
     """
     entry = read_spec(name, spec, lattice_constants)

@@ -6,7 +6,8 @@ from scipy.optimize import minimize
 
 from extensive.structures.lattices import bond_cutoff, bond_length, bonds
 
-# Ratio of angle to bond stiffness. Keating's graphene value is near 0.2; only the relaxed geometry matters here.
+# Ratio of angle to bond stiffness. Keating's graphene value is near 0.2; only the relaxed geometry matters
+# here.
 ANGLE_STIFFNESS = 0.2
 
 
@@ -26,7 +27,9 @@ def substitutions(atoms: Atoms, count: int, species: tuple[int, ...], rng: np.ra
 
 
 def antisites(atoms: Atoms, count: int, rng: np.random.Generator) -> Atoms:
-    """Put the other element on `count` random sites of hBN: nitrogen on boron's site or boron on nitrogen's."""
+    """Put the other element on `count` random sites of hBN: nitrogen on boron's site or boron on
+    nitrogen's.
+    """
     atoms = atoms.copy()
     sites = rng.choice(len(atoms), size=count, replace=False)
     atoms.numbers[sites] = 12 - atoms.numbers[sites]
@@ -50,10 +53,14 @@ def _keating(flat, i, j, shifts, angle_a, angle_b, length):
     return energy, gradient.ravel()
 
 
-def relax_bonds(positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.ndarray, length: float) -> np.ndarray:
-    """Relax positions (N, 2) with a fixed list of directed bonds i -> j (image shifts (M, 2) A) at a fixed cell.
+def relax_bonds(
+    positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.ndarray, length: float
+) -> np.ndarray:
+    """Relax positions (N, 2) with a fixed list of directed bonds i -> j (image shifts (M, 2) A) at a fixed
+    cell.
 
-    Keating's valence-force model (Phys. Rev. 145, 637 (1966)): bonds want `length` (A), angles want 120 degrees.
+    Keating's valence-force model (Phys. Rev. 145, 637 (1966)): bonds want `length` (A), angles want 120
+    degrees.
     """
     same = i[:, None] == i[None, :]
     angle_a, angle_b = np.nonzero(np.triu(same, 1))
@@ -72,8 +79,8 @@ def relax_bonds(positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.
 def stone_wales(atoms: Atoms, lattice_constant: float, rng: np.random.Generator) -> Atoms:
     """Rotate one random bond of graphene by 90 degrees, rewire it (5-7-7-5) and relax the sheet in its plane.
 
-    The rotated atoms a and b each hand one neighbour to the other; the relaxation then brings every bond back near its
-    length, which rotating coordinates alone does not. Every atom stays threefold coordinated.
+    The rotated atoms a and b each hand one neighbour to the other; the relaxation then brings every bond back
+    near its length, which rotating coordinates alone does not. Every atom stays threefold coordinated.
     """
     length = bond_length(lattice_constant)
     i, j, vectors = bonds(atoms, bond_cutoff(lattice_constant))

@@ -40,10 +40,12 @@ def heterostructure(
     lattice_constants: dict[str, float],
     rng: np.random.Generator,
 ) -> Atoms:
-    """Graphene with an hBN domain (or the reverse; the domain's place is random) of about the given atom fraction.
+    """Graphene with an hBN domain (or the reverse; the domain's place is random) of about the given atom
+    fraction.
 
-    The lattice constant is Vegard's mean, a = (1 - x) a_graphene + x a_hBN with x the fraction that was reached. Which
-    sublattice carries boron is drawn at random. Both materials are always present. `info` gets shape and hbn_fraction.
+    The lattice constant is Vegard's mean, a = (1 - x) a_graphene + x a_hBN with x the fraction that was
+    reached. Which sublattice carries boron is drawn at random. Both materials are always present. `info` gets
+    shape and hbn_fraction.
     """
     cell = cell_size(supercell, 1.0)
     positions, sublattice, _ = honeycomb(supercell, 1.0)
@@ -51,7 +53,8 @@ def heterostructure(
     if rng.integers(2):
         score = -score
     levels = np.unique(score)
-    # Whole levels are taken, so that the edge of a stripe is straight; the level nearest to the wanted fraction.
+    # Whole levels are taken, so that the edge of a stripe is straight; the level nearest to the wanted
+    # fraction.
     fractions = np.searchsorted(np.sort(score), levels[:-1], side="right") / len(score)
     mask = score <= levels[np.argmin(np.abs(fractions - hbn_fraction))]
     reached = float(mask.mean())

@@ -6,9 +6,11 @@ from ase.neighborlist import neighbor_list
 
 LATTICE_CONSTANTS_A = {"graphene": 2.46, "hbn": 2.504}
 SHEET_HEIGHT_A = 10.0
-# 1.25 times the bond: midway between first (1) and second (sqrt 3) neighbours is 1.37, and strained bonds must stay inside.
+# 1.25 times the bond: midway between first (1) and second (sqrt 3) neighbours is 1.37, and strained bonds
+# must stay inside.
 BOND_CUTOFF_FACTOR = 1.25
-# Fractions of the rectangular 4-atom cell a x sqrt(3) a; x is the zigzag direction. Sublattices alternate A, B, A, B.
+# Fractions of the rectangular 4-atom cell a x sqrt(3) a; x is the zigzag direction. Sublattices alternate A,
+# B, A, B.
 BASIS_FRACTIONS = np.array([[0.0, 1 / 6], [0.5, 1 / 3], [0.5, 2 / 3], [0.0, 5 / 6]])
 BASIS_SUBLATTICE = np.array([0, 1, 0, 1])
 
@@ -23,8 +25,12 @@ def cell_size(supercell: tuple[int, int], lattice_constant: float) -> np.ndarray
     return np.array([supercell[0] * lattice_constant, supercell[1] * np.sqrt(3.0) * lattice_constant])
 
 
-def honeycomb(supercell: tuple[int, int], lattice_constant: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (N, 2) in A, sublattice index (N,) in {0, 1} and cell edges (2,) in A of a pristine honeycomb."""
+def honeycomb(
+    supercell: tuple[int, int], lattice_constant: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (N, 2) in A, sublattice index (N,) in {0, 1} and cell edges (2,) in A of a pristine
+    honeycomb.
+    """
     nx, ny = supercell
     corner = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="xy"), axis=-1).reshape(-1, 1, 2)
     positions = (corner + BASIS_FRACTIONS).reshape(-1, 2) * cell_size((1, 1), lattice_constant)
@@ -32,9 +38,13 @@ def honeycomb(supercell: tuple[int, int], lattice_constant: float) -> tuple[np.n
 
 
 def sheet(positions: np.ndarray, numbers: np.ndarray, cell: np.ndarray) -> Atoms:
-    """Flat sheet as Atoms: positions (N, 2) A, numbers (N,), cell edges (2,) A; z = Lz/2, pbc (True, True, False)."""
+    """Flat sheet as Atoms: positions (N, 2) A, numbers (N,), cell edges (2,) A; z = Lz/2, pbc (True, True,
+    False).
+    """
     full = np.column_stack([positions, np.full(len(positions), SHEET_HEIGHT_A / 2)])
-    return Atoms(numbers=numbers, positions=full, cell=[cell[0], cell[1], SHEET_HEIGHT_A], pbc=(True, True, False))
+    return Atoms(
+        numbers=numbers, positions=full, cell=[cell[0], cell[1], SHEET_HEIGHT_A], pbc=(True, True, False)
+    )
 
 
 def graphene(supercell: tuple[int, int], lattice_constant: float = LATTICE_CONSTANTS_A["graphene"]) -> Atoms:
@@ -50,7 +60,9 @@ def hbn(supercell: tuple[int, int], lattice_constant: float = LATTICE_CONSTANTS_
 
 
 def bonds(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directed bonds shorter than cutoff (A): first atom i (M,), second atom j (M,), vectors i to j (M, 2) in A."""
+    """Directed bonds shorter than cutoff (A): first atom i (M,), second atom j (M,), vectors i to j (M, 2)
+    in A.
+    """
     i, j, vectors = neighbor_list("ijD", atoms, cutoff)
     return i, j, vectors[:, :2]
 
@@ -73,8 +85,9 @@ def minimum_distance(atoms: Atoms, cutoff: float = 2.0) -> float:
 def ring_sizes(i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -> list[int]:
     """Sizes of the faces of the planar bond network, sorted.
 
-    Bonds are directed half-edges (i, j, vectors as from `bonds`). Walking from each one to the next bond clockwise
-    around its end traces the face on its left, so every face of the periodic sheet is found exactly once.
+    Bonds are directed half-edges (i, j, vectors as from `bonds`). Walking from each one to the next bond
+    clockwise around its end traces the face on its left, so every face of the periodic sheet is found exactly
+    once.
     """
     angles = np.arctan2(vectors[:, 1], vectors[:, 0])
     by_atom: dict[int, list[int]] = {}
@@ -83,7 +96,9 @@ def ring_sizes(i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -> list[int]:
     successor = {}
     for edge in range(len(i)):
         outgoing = by_atom[int(j[edge])]
-        back = next(e for e in outgoing if j[e] == i[edge] and np.allclose(vectors[e], -vectors[edge], atol=1e-9))
+        back = next(
+            e for e in outgoing if j[e] == i[edge] and np.allclose(vectors[e], -vectors[edge], atol=1e-9)
+        )
         successor[edge] = outgoing[outgoing.index(back) - 1]
     sizes, unseen = [], set(successor)
     while unseen:

@@ -22,8 +22,8 @@ EXTENT_PER_RADIUS = {
 def inside_pore(shape: str, offset: np.ndarray, radius: float, turned: bool) -> np.ndarray:
     """Which points (N,) lie in a pore, given their offsets (N, 2) in A from its centre.
 
-    `radius` (A) is that of the circle of equal area, so that sizes compare across shapes. `turned` picks the second
-    orientation: slits along y, triangles pointing down, hexagons with armchair edges.
+    `radius` (A) is that of the circle of equal area, so that sizes compare across shapes. `turned` picks the
+    second orientation: slits along y, triangles pointing down, hexagons with armchair edges.
     """
     if shape == "circle":
         return np.hypot(offset[:, 0], offset[:, 1]) <= radius
@@ -55,7 +55,8 @@ def prune(atoms: Atoms, cutoff: float) -> Atoms:
 
 
 def porous(atoms: Atoms, shape: str, radius: float, cutoff: float, rng: np.random.Generator) -> Atoms:
-    """Cut one pore of equal-area radius `radius` (A) at a random place; edges keep atoms of two bonds or more.
+    """Cut one pore of equal-area radius `radius` (A) at a random place; edges keep atoms of two bonds or
+    more.
 
     Draws the place anew until the pore removes at least one atom. `info` gets shape and pore_radius_A.
     """

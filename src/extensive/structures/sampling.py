@@ -24,7 +24,9 @@ def stream(seed: int, dataset: str, index: int) -> np.random.Generator:
 
 
 def van_der_corput(index: int, base: int) -> float:
-    """Element `index` of the van der Corput sequence in [0, 1): even at every length, so it can be extended."""
+    """Element `index` of the van der Corput sequence in [0, 1): even at every length, so it can be
+    extended.
+    """
     value, scale = 0.0, 1.0
     while index:
         index, digit = divmod(index, base)
@@ -34,7 +36,9 @@ def van_der_corput(index: int, base: int) -> float:
 
 
 def draw_strain(unit: np.ndarray, smallest: float, largest: float) -> np.ndarray:
-    """Map unit (2,) in [-1, 1] to strains (2,) along x and y whose larger one lies within [smallest, largest]."""
+    """Map unit (2,) in [-1, 1] to strains (2,) along x and y whose larger one lies within [smallest,
+    largest].
+    """
     size = np.max(np.abs(unit))
     if size == 0.0:
         return np.zeros(2)

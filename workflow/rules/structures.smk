@@ -1,0 +1,102 @@
+"""Structures: sheets of atoms, Lennard-Jones dimers and Ising lattices, all from the configuration and the seed."""
+
+from extensive.structures.datasets import read_spec
+
+SHEETS = list(config["structures"]["datasets"])
+DIMERS = list(config["structures"]["dimers"])
+ISING = {entry["length"]: entry for entry in config["structures"]["ising"]}
+
+if set(SHEETS) & set(DIMERS):
+    raise WorkflowError(
+        f"structures.dimers: name {sorted(set(SHEETS) & set(DIMERS))[0]!r} is also in structures.datasets"
+    )
+try:
+    # Impossible combinations are refused here, before any job runs.
+    for name, spec in config["structures"]["datasets"].items():
+        read_spec(name, spec, config["structures"]["lattice_constants_A"])
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def one_of(names) -> str:
+    """Wildcard pattern that matches these names and, where there are none, nothing."""
+    return "|".join(map(str, names)) or "(?!)"
+
+
+rule structures:
+    input:
+        code=code("keys", "errors", "io", "structures"),
+    output:
+        RUN + "/structures/{dataset}.extxyz",
+    log:
+        RUN + "/logs/structures/{dataset}.log",
+    benchmark:
+        RUN + "/benchmarks/structures/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(SHEETS),
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
+        seed=config["seed"],
+        lattice_constants=config["structures"]["lattice_constants_A"],
+    message:
+        "Structures of {wildcards.dataset}"
+    script:
+        "../scripts/structures.py"
+
+
+rule dimers:
+    input:
+        code=code("keys", "errors", "io", "structures"),
+    output:
+        RUN + "/structures/{dataset}.extxyz",
+    log:
+        RUN + "/logs/structures/{dataset}.log",
+    benchmark:
+        RUN + "/benchmarks/structures/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(DIMERS),
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: config["structures"]["dimers"][wildcards.dataset],
+        seed=config["seed"],
+    message:
+        "Lennard-Jones dimers {wildcards.dataset}"
+    script:
+        "../scripts/structures-dimers.py"
+
+
+rule ising:
+    input:
+        code=code("errors", "io", "structures/ising", "structures/sampling"),
+    output:
+        RUN + "/structures/ising-{length}.npz",
+    log:
+        RUN + "/logs/structures/ising-{length}.log",
+    benchmark:
+        RUN + "/benchmarks/structures/ising-{length}.tsv"
+    wildcard_constraints:
+        length=one_of(ISING),
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        spec=lambda wildcards: ISING[int(wildcards.length)],
+        seed=config["seed"],
+    message:
+        "Ising lattices of {wildcards.length} x {wildcards.length} spins"
+    script:
+        "../scripts/structures-ising.py"

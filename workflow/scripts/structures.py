@@ -1,0 +1,14 @@
+"""Make one data set of sheets."""
+
+from extensive.io import write_structures
+from extensive.structures import generate_dataset
+
+write_structures(
+    snakemake.output[0],
+    generate_dataset(
+        snakemake.wildcards.dataset,
+        snakemake.params.spec,
+        snakemake.params.seed,
+        snakemake.params.lattice_constants,
+    ),
+)
