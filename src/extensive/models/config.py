@@ -79,10 +79,11 @@ class ModelConfig:
         """
         known = {field.name for field in dataclasses.fields(cls)}
         chosen = {key: value for key, value in values.items() if key in known and value is not None}
-        if "form" not in chosen and values.get("tile_network") is not None:
-            chosen["form"] = values["tile_network"]
+        if chosen.get("network") == "ednn":
+            chosen["form"] = values.get("tile_network", chosen.get("form"))
+            chosen.pop("image_px", None)
         for key in ("network", "form"):
-            if key not in chosen:
+            if chosen.get(key) is None:
                 raise InputError(f"{source}: key '{key}' is missing; a network has {FORMS}")
         try:
             if "stem" in chosen:

@@ -1,0 +1,25 @@
+"""Raster: images of labelled structures, one HDF5 file per data set."""
+
+
+rule rasterize:
+    input:
+        structures=RUN + "/reference/{dataset}.extxyz",
+        code=code("errors", "io", "keys", "raster", "images"),
+    output:
+        RUN + "/raster/{dataset}.h5",
+    log:
+        RUN + "/logs/raster/{dataset}.log",
+    benchmark:
+        RUN + "/benchmarks/raster/{dataset}.tsv"
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        raster=config["raster"],
+    message:
+        "Images of {wildcards.dataset}"
+    script:
+        "../scripts/rasterize.py"
