@@ -1,0 +1,135 @@
+"""A real Slurm on this machine for the session, and snakemake runs through it."""
+
+import fcntl
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# A small test cluster answers at once; the profile's patience is for a real one.
+IMPATIENT = [
+    "--slurm-init-seconds-before-status-checks=2",
+    "--seconds-between-status-checks=2",
+    "--latency-wait=5",
+]
+
+
+def _copy_tree():
+    """The function of the workflow tests that makes a private copy of the working tree."""
+    spec = importlib.util.spec_from_file_location("workflow_tests", ROOT / "tests/workflow/conftest.py")
+    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
+    if not hasattr(module, "copy_tree"):
+        spec.loader.exec_module(module)
+    return module.copy_tree
+
+
+class Slurm:
+    """What tests ask of the cluster."""
+
+    def run(self, command: str) -> str:
+        return subprocess.run(
+            shlex.split(command), capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+
+    def jobs(self, *, states: str = "all", comment: str = "") -> list[dict[str, str]]:
+        """Jobs with id, name, state, comment and what they asked for, oldest first; `comment` has rule and wildcards."""
+        fields = {
+            "id": "%A",
+            "name": "%j",
+            "state": "%T",
+            "comment": "%k",
+            "cpus": "%C",
+            "memory": "%m",
+            "limit": "%l",
+        }
+        lines = self.run(
+            f"squeue --noheader --states={states} --format={'|'.join(fields.values())}"
+        ).splitlines()
+        jobs = [dict(zip(fields, line.split("|"))) for line in lines]
+        return sorted((job for job in jobs if comment in job["comment"]), key=lambda job: int(job["id"]))
+
+    def wait_for(self, condition, what: str, timeout_s: float = 120):
+        end = time.monotonic() + timeout_s
+        while not (result := condition()):
+            if time.monotonic() > end:
+                listing = "\n".join(map(str, self.jobs()))
+                pytest.fail(f"{what}: not within {timeout_s} s; jobs:\n{listing}")
+            time.sleep(0.5)
+        return result
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """The cluster, for as long as the session's tests need it; skipped with the reason where it cannot be had."""
+    state = tmp_path_factory.mktemp("slurm")
+    # One configuration file a machine: sessions beside this one wait for their turn.
+    with open(Path(tempfile.gettempdir()) / "extensive-slurm.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        started = subprocess.run([HERE / "slurm.sh", "start", state], capture_output=True, text=True)
+        if started.returncode == 3:
+            pytest.skip(started.stderr.strip().splitlines()[-1])
+        try:
+            assert started.returncode == 0, started.stdout + started.stderr
+            yield Slurm()
+        finally:
+            subprocess.run([HERE / "slurm.sh", "stop", state], check=True)
+
+
+class Run:
+    """One folder in which snakemake drives the cluster."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.output = root / "snakemake-output.txt"
+
+    def start(self, *args: str, profile: str = "profiles/slurm") -> subprocess.Popen:
+        # Settings of a launcher or of threads must not leak into the jobs.
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SLURM_", "PMIX_", "OMPI_"))
+        }
+        environment.update(
+            PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            OMP_NUM_THREADS="1",
+            PYTHONPATH="",
+        )
+        options = IMPATIENT if profile.endswith("slurm") else IMPATIENT[1:]
+        with open(self.output, "a") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", "--workflow-profile", profile, *options, *args],
+                cwd=self.root,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def finish(self, process: subprocess.Popen, timeout_s: float = 600) -> str:
+        """What snakemake printed, once it has ended well."""
+        try:
+            status = process.wait(timeout=timeout_s)
+        finally:
+            process.kill()
+        text = self.output.read_text()
+        if status:
+            pytest.fail(f"snakemake ended with {status}:\n{text[-6000:]}")
+        return text
+
+
+@pytest.fixture(scope="session")
+def repository_run(tmp_path_factory):
+    """Makes runs in a private copy of the repository; each test module names its own."""
+    copy_tree = _copy_tree()
+
+    def make(name: str) -> Run:
+        return Run(copy_tree(tmp_path_factory.mktemp(name)).root)
+
+    return make
