@@ -1,0 +1,24 @@
+"""Fast evaluation of an EDNN: small structures in a millisecond, sheets of any size in bounded memory.
+
+>>> from extensive.models import load_model                                     # doctest: +SKIP
+>>> engine = Engine(load_model("results/published/models/ednn"), dtype="bfloat16", threads=2)  # doctest: +SKIP
+>>> engine.energy(atoms)                                                        # doctest: +SKIP
+"""
+
+from extensive.inference.engine import Engine
+from extensive.inference.sources import AtomsSource, FileSource, Source
+from extensive.inference.stream import SheetEnergy, peak_memory_GiB, stream_energy
+from extensive.inference.strips import Checkpoint, Strip, strips
+
+__all__ = [
+    "AtomsSource",
+    "Checkpoint",
+    "Engine",
+    "FileSource",
+    "SheetEnergy",
+    "Source",
+    "Strip",
+    "peak_memory_GiB",
+    "stream_energy",
+    "strips",
+]

@@ -1,0 +1,57 @@
+"""Forces of a sheet of any size: the gradient of each block's energy, added up, in memory bounded by a block's."""
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from extensive.inference.engine import Engine, torch_threads
+from extensive.inference.sources import AtomsSource
+from extensive.inference.strips import strips
+
+
+def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
+    """Energy (eV) and forces (N, 3) (eV/Angstrom) of `atoms`.
+
+    E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it.
+    """
+    source = AtomsSource(atoms)
+    grid = engine.grid(source.cell)
+    halo_y, halo_x = engine.halo_A(grid)
+    pitch_y, pitch_x = grid.pitch_A
+    width_A = grid.cell[0]
+    sorted_forces = np.zeros((len(atoms), 2))
+    total = 0.0
+    with torch_threads(engine.threads), torch.enable_grad():
+        for strip in strips(grid.shape[0], engine.block_px):
+            low, high = strip.first * pitch_y - halo_y, strip.last * pitch_y + halo_y
+            index, _ = source.indices_between(low, high)
+            positions, numbers = source.atoms_between(low, high)
+            for first in range(0, grid.shape[1], engine.block_px):
+                columns = min(engine.block_px, grid.shape[1] - first)
+                left, right = first * pitch_x - halo_x, (first + columns) * pitch_x + halo_x
+                chosen, x = _images_between(positions[:, 0], left, right, width_A)
+                local = np.stack([x - first * pitch_x, positions[chosen, 1] - strip.first * pitch_y], axis=1)
+                channel, weight = engine.channels_of(numbers[chosen])
+                place = torch.from_numpy(local).to(engine.device).requires_grad_(True)
+                shape = (strip.last - strip.first, columns)
+                energy = engine.block_patches(place, channel, weight, grid, shape).sum(dtype=torch.float64)
+                (gradient,) = torch.autograd.grad(energy, place)
+                total += float(energy.detach())
+                np.subtract.at(sorted_forces, index[chosen], gradient.cpu().numpy())
+    forces = np.zeros((len(atoms), 3))
+    scale = engine.potential.energy_scale_eV
+    forces[source.order, :2] = scale * sorted_forces
+    return engine.reference_eV(atoms.numbers) + scale * total, forces
+
+
+def _images_between(
+    x: np.ndarray, left: float, right: float, width_A: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms (as indices) and x of all their periodic images with left <= x < right."""
+    chosen, places = [], []
+    for image in range(int(np.floor(left / width_A)), int(np.ceil(right / width_A)) + 1):
+        shifted = x + image * width_A
+        inside = np.flatnonzero((shifted >= left) & (shifted < right))
+        chosen.append(inside)
+        places.append(shifted[inside])
+    return np.concatenate(chosen), np.concatenate(places)

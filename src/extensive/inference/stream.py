@@ -1,0 +1,196 @@
+"""Sheets of any size, strip by strip: bounded memory, progress, and partial sums that survive a kill.
+
+A strip of pixel rows is cut into blocks along x. Worker threads, one a core, take blocks; torch releases Python's lock
+inside its operations, so threads over blocks use the cores better than threads inside operations on small images. The
+atoms of the next strip are made while the blocks of this one run.
+"""
+
+import collections
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from extensive.inference.engine import Engine, Grid, torch_threads
+from extensive.inference.sources import Source
+from extensive.inference.strips import Checkpoint, Strip, strips
+from extensive.io import digest
+
+# Width (pixels) of the bins that atoms of a strip are sorted into; a block takes whole bins.
+BIN_PX = 16
+
+
+@dataclass(frozen=True)
+class SheetEnergy:
+    """What a streamed evaluation found."""
+
+    energy_eV: float
+    n_atoms: int
+    seconds: float  # wall clock, resumed parts included
+    peak_memory_GiB: float
+    strips: int
+    resumed_strips: int
+
+
+@dataclass
+class _StripAtoms:
+    """Atoms of a strip and its halo, sorted into bins along x."""
+
+    positions: np.ndarray  # (N, 2) float64, y relative to the strip's first row
+    channel: Tensor
+    weight: Tensor | None
+    edges: np.ndarray  # atoms of bin i are edges[i]:edges[i + 1]; bin 0 starts at -margin_A
+    margin_A: float
+    counts: np.ndarray  # atoms of each atomic number inside the strip proper
+
+
+def stream_energy(
+    engine: Engine,
+    source: Source,
+    checkpoint: str | Path | None = None,
+    progress: bool = False,
+    n_ranks: int = 1,
+    rank: int = 0,
+    on_strip: Callable[[Strip, float], None] | None = None,
+) -> SheetEnergy:
+    """Energy of a source's whole sheet (or of one rank's strips of it), equal to the direct evaluation.
+
+    `checkpoint` is a file for partial sums: a killed evaluation goes on after its last strip. The caller removes it once
+    the result is written. `on_strip` is called with each finished strip and its energy in eV.
+    """
+    started = time.perf_counter()
+    grid = engine.grid(source.cell)
+    todo = strips(grid.shape[0], engine.block_px, n_ranks, rank)
+    key = digest([engine.fingerprint, source.fingerprint, grid.shape, engine.block_px, n_ranks, rank])
+    done = Checkpoint.open(checkpoint, key)
+    before, resumed = done.seconds, len(done.energies_eV)
+    left = [strip for strip in todo if strip.index not in done.energies_eV]
+    bar = tqdm(
+        total=(todo[-1].last - todo[0].first) * grid.shape[1] if todo else 0,
+        initial=sum((strip.last - strip.first) * grid.shape[1] for strip in todo if strip.index in done.energies_eV),
+        unit="px", unit_scale=True, desc="sheet", disable=not progress, file=sys.stderr, mininterval=1.0,
+    )  # fmt: skip
+    workers = engine.threads if engine.device.type == "cpu" else 1
+    with bar, torch_threads(1 if workers > 1 else engine.threads), _pool(workers) as pool:
+        prepared: Future | None = None
+        for position, strip in enumerate(left):
+            atoms = (prepared or pool.submit(_strip_atoms, engine, source, grid, strip)).result()
+            prepared = None
+            if position + 1 < len(left):
+                prepared = pool.submit(_strip_atoms, engine, source, grid, left[position + 1])
+            energy = _strip_energy(engine, grid, strip, atoms, pool)
+            done.seconds = before + time.perf_counter() - started
+            done.peak_memory_GiB = max(done.peak_memory_GiB, peak_memory_GiB(engine.device))
+            done.add(strip, energy, int(atoms.counts.sum()))
+            bar.update((strip.last - strip.first) * grid.shape[1])
+            if on_strip is not None:
+                on_strip(strip, energy)
+    return SheetEnergy(
+        energy_eV=sum(done.energies_eV[strip.index] for strip in todo),
+        n_atoms=sum(done.atoms[strip.index] for strip in todo),
+        seconds=before + time.perf_counter() - started,
+        peak_memory_GiB=max(done.peak_memory_GiB, peak_memory_GiB(engine.device)),
+        strips=len(todo),
+        resumed_strips=resumed,
+    )
+
+
+@contextlib.contextmanager
+def _pool(workers: int):
+    # torch keeps the number of threads inside its operations for each thread of ours.
+    inside = 1 if workers > 1 else torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(inside,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> _StripAtoms:
+    """The atoms that a strip's energy depends on, sorted along x, with periodic images on either side."""
+    (pitch_y, pitch_x), (halo_y, halo_x) = grid.pitch_A, engine.halo_A(grid)
+    low, high = _row_A(grid, strip.first), _row_A(grid, strip.last)
+    positions, numbers = source.atoms_between(low - halo_y, high + halo_y)
+    inside = (positions[:, 1] >= low) & (positions[:, 1] < high)
+    counts = np.bincount(numbers[inside], minlength=256)
+    engine.reference_of_counts_eV(counts)  # an unknown element is named before any work is spent on it
+    width_A = grid.cell[0]
+    x = positions[:, 0]
+    parts, shifts = [np.arange(len(x))], [np.zeros(len(x))]
+    for image in range(1, int(np.ceil(halo_x / width_A)) + 1):
+        right = np.flatnonzero(x - image * width_A >= -halo_x)
+        left = np.flatnonzero(x + image * width_A < width_A + halo_x)
+        parts += [right, left]
+        shifts += [np.full(len(right), -image * width_A), np.full(len(left), image * width_A)]
+    index, shift = np.concatenate(parts), np.concatenate(shifts)
+    x = x[index] + shift
+    bin_A = BIN_PX * pitch_x
+    # 16-bit keys are sorted by radix.
+    n_bins = int((width_A + 2 * halo_x) / bin_A) + 1
+    bins = np.clip((x + halo_x) / bin_A, 0, n_bins - 1).astype(np.uint16 if n_bins < 2**16 else np.uint32)
+    order = np.argsort(bins, kind="stable")
+    edges = np.concatenate([[0], np.cumsum(np.bincount(bins, minlength=n_bins))])
+    chosen = index[order]
+    ordered = np.stack([x[order], positions[chosen, 1] - low], axis=1)
+    channel, weight = engine.channels_of(numbers[chosen])
+    return _StripAtoms(ordered, channel, weight, edges, halo_x, counts)
+
+
+def _row_A(grid: Grid, row: int) -> float:
+    """y (Angstrom) of a pixel row; the last edge is the cell's, so that no atom falls between strips."""
+    return grid.cell[1] if row == grid.shape[0] else row * grid.pitch_A[0]
+
+
+def _strip_energy(
+    engine: Engine, grid: Grid, strip: Strip, atoms: _StripAtoms, pool: ThreadPoolExecutor
+) -> float:
+    """Energy (eV) of a strip: blocks in parallel, their sums added in order, so that it is the same every time."""
+    height, width = strip.last - strip.first, grid.shape[1]
+    firsts = range(0, width, engine.block_px)
+    jobs = collections.deque(
+        pool.submit(_block_energy, engine, grid, atoms, (height, min(engine.block_px, width - first)), first)
+        for first in firsts
+    )
+    total = 0.0
+    while jobs:
+        total += jobs.popleft().result()
+    return engine.reference_of_counts_eV(atoms.counts) + engine.potential.energy_scale_eV * total
+
+
+def _block_energy(
+    engine: Engine, grid: Grid, atoms: _StripAtoms, shape: tuple[int, int], first: int
+) -> float:
+    """Network energy of one block whose first column is `first`."""
+    pitch_x = grid.pitch_A[1]
+    halo_x, bin_A = atoms.margin_A, BIN_PX * grid.pitch_A[1]
+    last_bin = len(atoms.edges) - 2
+    low = max(
+        0, int(first * pitch_x / bin_A)
+    )  # bins start at -halo, as far before this block as atoms matter
+    high = min(last_bin, int(((first + shape[1]) * pitch_x + 2 * halo_x) / bin_A))
+    part = slice(int(atoms.edges[low]), int(atoms.edges[high + 1]))
+    with torch.inference_mode():
+        positions = torch.from_numpy(atoms.positions[part]) - torch.tensor(
+            [first * pitch_x, 0.0], dtype=torch.float64
+        )
+        weight = None if atoms.weight is None else atoms.weight[part]
+        patches = engine.block_patches(positions.to(engine.device), atoms.channel[part], weight, grid, shape)
+        return float(patches.sum(dtype=torch.float64))
+
+
+def peak_memory_GiB(device: torch.device | str = "cpu") -> float:
+    """Largest resident memory of this process so far, plus the GPU's where one is used."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak if sys.platform == "darwin" else peak * 1024
+    if torch.device(device).type == "cuda":
+        peak += torch.cuda.max_memory_allocated()
+    return peak / 2**30

@@ -1,0 +1,89 @@
+"""How a sheet is cut into strips, and what is remembered of the strips that are done."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from extensive.errors import InputError
+from extensive.io import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pixel rows first <= row < last of a sheet's image; `index` counts over the whole sheet."""
+
+    index: int
+    first: int
+    last: int
+
+
+def strips(height_px: int, rows_px: int, n_ranks: int = 1, rank: int = 0) -> list[Strip]:
+    """The strips of one rank: contiguous, and as even in number as can be.
+
+    The partition into strips does not depend on `n_ranks`, so neither does any strip's energy.
+    """
+    if rows_px < 1 or n_ranks < 1 or not 0 <= rank < n_ranks:
+        raise InputError(
+            f"strips: rows_px {rows_px}, rank {rank} of {n_ranks}; expected rows >= 1, 0 <= rank < ranks"
+        )
+    count = -(-height_px // rows_px)
+    first, last = rank * count // n_ranks, (rank + 1) * count // n_ranks
+    return [Strip(i, i * rows_px, min((i + 1) * rows_px, height_px)) for i in range(first, last)]
+
+
+@dataclass
+class Checkpoint:
+    """Partial sums by strip, written whole or not at all after each strip.
+
+    `key` is a digest of all that the sums depend on; a file with another key is another calculation's and is not used.
+    """
+
+    path: Path | None
+    key: str
+    energies_eV: dict[int, float] = field(default_factory=dict)
+    atoms: dict[int, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_memory_GiB: float = 0.0
+
+    @classmethod
+    def open(cls, path: str | Path | None, key: str) -> "Checkpoint":
+        """The checkpoint at `path` if it belongs to `key`, else an empty one that will replace it."""
+        if path is None:
+            return cls(None, key)
+        path = Path(path)
+        if path.is_file():
+            try:
+                values: dict[str, Any] = read_json(path)
+                if values["key"] == key:
+                    return cls(
+                        path,
+                        key,
+                        {int(k): float(v) for k, v in values["energies_eV"].items()},
+                        {int(k): int(v) for k, v in values["atoms"].items()},
+                        float(values["seconds"]),
+                        float(values["peak_memory_GiB"]),
+                    )
+            except (InputError, KeyError, TypeError, ValueError, AttributeError):
+                pass  # not a checkpoint that can be trusted: start over
+        return cls(path, key)
+
+    def add(self, strip: Strip, energy_eV: float, n_atoms: int) -> None:
+        """Remember a finished strip; on disk before this returns."""
+        self.energies_eV[strip.index] = energy_eV
+        self.atoms[strip.index] = n_atoms
+        if self.path is not None:
+            write_json(
+                self.path,
+                {
+                    "key": self.key,
+                    "seconds": self.seconds,
+                    "peak_memory_GiB": self.peak_memory_GiB,
+                    "energies_eV": self.energies_eV,
+                    "atoms": self.atoms,
+                },
+            )
+
+    def remove(self) -> None:
+        """Forget: the result has been written."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""What all timings share: sizes in 60-atom cells, warm-up, synchronisation, repeats, median, fixed columns."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+from extensive.errors import InputError
+from extensive.io import atomic_path
+from extensive.keys import TIMING_COLUMNS
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One row of a timing table; the fields are the fixed columns."""
+
+    method: str
+    device: str
+    n_cells: int
+    n_atoms: int
+    seconds: float
+    repeats: int
+    cores: int
+    hardware: str
+
+
+def write_timings(path: str | Path, rows: Iterable[Any], columns: tuple[str, ...] = TIMING_COLUMNS) -> None:
+    """Write rows (dataclasses) as CSV with exactly `columns`, atomically."""
+    table = pd.DataFrame([asdict(row) for row in rows], columns=list(columns))
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def median_seconds(
+    call: Callable[[], Any],
+    repeats: int,
+    warmup: int = 1,
+    synchronise: Callable[[], None] | None = None,
+    budget_s: float = math.inf,
+) -> tuple[float, int]:
+    """Median wall-clock seconds of `call` and how many repeats it took.
+
+    Warm-up calls are not counted. The device is synchronised before the clock is read. Repeating stops
+    early, after at least one repeat, once `budget_s` is spent, so that large systems are not timed for ever.
+    """
+    wait = synchronise or (lambda: None)
+    for _ in range(warmup):
+        call()
+    wait()
+    seconds: list[float] = []
+    while len(seconds) < repeats and (not seconds or sum(seconds) < budget_s):
+        start = time.perf_counter()
+        call()
+        wait()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), len(seconds)
+
+
+def supercell_of_cells(n_cells: int) -> tuple[int, int]:
+    """The most nearly square (nx, ny) with nx * ny = n_cells, nx <= ny (the 60-atom cell is about square)."""
+    if n_cells < 1:
+        raise InputError(f"n_cells: {n_cells}; expected a positive number of 60-atom cells")
+    nx = next(n for n in range(math.isqrt(n_cells), 0, -1) if n_cells % n == 0)
+    return nx, n_cells // nx
+
+
+def repeat_cell(cell: Atoms, n_cells: int) -> Atoms:
+    """A supercell of `n_cells` copies of `cell`, as square as the number allows."""
+    nx, ny = supercell_of_cells(n_cells)
+    sheet = cell.repeat((nx, ny, 1))
+    if "supercell" in cell.info:
+        sheet.info["supercell"] = np.asarray(cell.info["supercell"]) * (nx, ny)
+    return sheet
