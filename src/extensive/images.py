@@ -65,7 +65,7 @@ def write_images(
     if deviation.max() > LARGEST_PITCH_DEVIATION:
         worst = structures[int(deviation.argmax())]
         raise InputError(
-            f"structure {worst.info.get(STRUCTURE_ID)}: its cell is {100 * deviation.max():.0f} % off the mean;"
+            f"structure {worst.info.get(STRUCTURE_ID)}: cell {100 * deviation.max():.0f} % off the mean;"
             f" images of one file share a shape, so at most {100 * LARGEST_PITCH_DEVIATION:.0f} % is allowed"
         )
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:

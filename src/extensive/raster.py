@@ -150,7 +150,7 @@ def channel_weights(numbers: Tensor, channels: Channels, dtype: torch.dtype = to
 
 
 def image_shape(cell: Sequence[float], pixel_size_A: float, multiple: int) -> tuple[int, int]:
-    """Shape (H, W) of the image of a cell (Lx, Ly): on each axis the nearest multiple of `multiple` pixels."""
+    """Shape (H, W) for a cell (Lx, Ly): per axis the nearest multiple of `multiple` to L / pixel_size_A."""
     if pixel_size_A <= 0 or multiple < 1:
         raise InputError(f"pixel_size_A {pixel_size_A} and multiple {multiple} must be positive")
     width, height = (max(1, round(float(length) / pixel_size_A / multiple)) * multiple for length in cell[:2])
