@@ -40,7 +40,7 @@ class Slurm:
         ).stdout.strip()
 
     def jobs(self, *, states: str = "all", comment: str = "") -> list[dict[str, str]]:
-        """Jobs with id, name, state, comment and what they asked for, oldest first; `comment` has rule and wildcards."""
+        """Jobs and what they asked for, oldest first; Snakemake's `comment` holds rule and wildcards."""
         fields = {
             "id": "%A",
             "name": "%j",
@@ -50,9 +50,8 @@ class Slurm:
             "memory": "%m",
             "limit": "%l",
         }
-        lines = self.run(
-            f"squeue --noheader --states={states} --format={'|'.join(fields.values())}"
-        ).splitlines()
+        columns = "|".join(fields.values())
+        lines = self.run(f"squeue --noheader --states={states} --format={columns}").splitlines()
         jobs = [dict(zip(fields, line.split("|"))) for line in lines]
         return sorted((job for job in jobs if comment in job["comment"]), key=lambda job: int(job["id"]))
 
@@ -68,7 +67,7 @@ class Slurm:
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
-    """The cluster, for as long as the session's tests need it; skipped with the reason where it cannot be had."""
+    """The cluster for the session's tests; they are skipped with the reason where it cannot be had."""
     state = tmp_path_factory.mktemp("slurm")
     # One configuration file a machine: sessions beside this one wait for their turn.
     with open(Path(tempfile.gettempdir()) / "extensive-slurm.lock", "w") as lock:
@@ -92,11 +91,8 @@ class Run:
 
     def start(self, *args: str, profile: str = "profiles/slurm") -> subprocess.Popen:
         # Settings of a launcher or of threads must not leak into the jobs.
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("SLURM_", "PMIX_", "OMPI_"))
-        }
+        leaks = ("SLURM_", "PMIX_", "OMPI_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(leaks)}
         environment.update(
             PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             OMP_NUM_THREADS="1",
