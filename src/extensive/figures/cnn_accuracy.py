@@ -1,4 +1,4 @@
-"""Figure `cnn-accuracy`: the CNN's energies against DFT, on correlated test structures and on independent dynamics."""
+"""Figure `cnn-accuracy`: the CNN against DFT, on correlated test structures and on independent dynamics."""
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,9 @@ from extensive.figures.style import (
     family_title,
     new_figure,
     order_families,
-    panel_letter,
+    panel_title,
     quote,
+    scatter,
     styled,
 )
 
@@ -29,19 +30,16 @@ def from_files(test: str, independent_md: str) -> Drawing:
 
 @styled
 def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
-    """Parity of energies in eV/atom, one panel per non-empty set, with the errors' histogram (meV/atom) inset."""
+    """Parity of energies in eV/atom, a panel per non-empty set, the errors' histogram (meV/atom) inset."""
     sets = {name: table for name, table in sets.items() if len(table)}
     figure = new_figure(DOUBLE_IN, 3.35)
     panels = figure.subplots(1, len(sets), squeeze=False)[0]
     for letter, axes, (name, table) in zip("abc", panels, sets.items()):
         _parity(axes, table)
-        panel_letter(axes, letter)
-        axes.set_title(TITLES.get(name, name))
+        panel_title(axes, letter, TITLES.get(name, name))
         _histogram(axes, table)
     present = order_families([family for table in sets.values() for family in table["family"]])
-    handles = {
-        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())
-    }
+    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())}
     titles = [family_title(family) for family in present]
     figure.legend(
         [handles[title] for title in titles],
@@ -62,17 +60,13 @@ def _parity(axes: Axes, table: pd.DataFrame) -> None:
     low, high = low - margin, high + margin
     axes.plot([low, high], [low, high], color=GREY, linewidth=0.7, zorder=1)
     for index, family in enumerate(order_families(list(table["family"]))):
-        colour, marker = family_style(family, index)
         here = table["family"] == family
-        axes.scatter(
+        scatter(
+            axes,
             true[here],
             predicted[here],
-            s=12,
-            color=colour,
-            marker=marker,
-            edgecolors="white",
-            linewidths=0.3,
-            alpha=0.9,
+            family_style(family, index),
+            12,
             zorder=2,
             label=family_title(family),
         )
@@ -94,7 +88,7 @@ def _parity(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _histogram(axes: Axes, table: pd.DataFrame) -> None:
-    """Errors' histogram in the empty lower right corner; tails beyond the 98th percentile go to the last bins."""
+    """Errors in the empty lower right corner; tails beyond the 98th percentile go to the last bins."""
     inset = axes.inset_axes((0.64, 0.16, 0.34, 0.27))
     errors = table["error_meV_per_atom"].to_numpy()
     reach = max(float(np.quantile(np.abs(errors), 0.98)), 1e-6)

@@ -10,7 +10,7 @@ from extensive.figures.style import (
     ORANGE,
     Drawing,
     new_figure,
-    panel_letter,
+    panel_title,
     quote,
     read_table,
     styled,
@@ -27,7 +27,7 @@ def from_files(dimer_2d: str, dimer_3d: str) -> Drawing:
 
 @styled
 def draw(images: dict[str, pd.DataFrame]) -> Drawing:
-    """Parity of energy (meV) and separation (Angstrom), a row of panels for each kind of image that has data."""
+    """Parity of energy (meV) and separation (Angstrom), a row of panels for each kind of image."""
     images = {name: table for name, table in images.items() if len(table)}
     has_separation = [
         name for name, table in images.items() if table.columns.isin(SEPARATION_COLUMNS).sum() == 2
@@ -39,7 +39,10 @@ def draw(images: dict[str, pd.DataFrame]) -> Drawing:
     for row, (name, table) in enumerate(images.items()):
         colour, marker = ((BLUE, "o"), (ORANGE, "^"))[row % 2]
         energy = table[["energy_dft_eV", "energy_predicted_eV"]].to_numpy() * 1e3
-        numbers[name] = {"count": len(table), "energy_mae_meV": _parity(panels[row, 0], energy, colour, marker, "energy", "meV")}
+        numbers[name] = {
+            "count": len(table),
+            "energy_mae_meV": _parity(panels[row, 0], energy, colour, marker, "energy", "meV"),
+        }
         if columns == 2 and name in has_separation:
             separation = table[list(SEPARATION_COLUMNS)].to_numpy()
             numbers[name]["separation_mae_A"] = _parity(
@@ -47,9 +50,10 @@ def draw(images: dict[str, pd.DataFrame]) -> Drawing:
             )
         elif columns == 2:
             panels[row, 1].remove()
-    for letter, (axes, name) in zip("abcd", [(panels[r, c], n) for r, n in enumerate(images) for c in range(columns)]):
-        panel_letter(axes, letter)
-        axes.set_title(f"{name} image")
+    for letter, (axes, name) in zip(
+        "abcd", [(panels[r, c], n) for r, n in enumerate(images) for c in range(columns)]
+    ):
+        panel_title(axes, letter, f"{name} image")
     figure.align_ylabels()
     table = pd.concat([part.assign(image=name) for name, part in images.items()], ignore_index=True)
     return Drawing(figure, table, numbers)
@@ -62,12 +66,17 @@ def _parity(axes: Axes, pairs, colour: str, marker: str, quantity: str, unit: st
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color=GREY, linewidth=0.7, zorder=1)
     axes.scatter(
-        pairs[:, 0], pairs[:, 1], s=6, color=colour, marker=marker, edgecolors="white", linewidths=0.2, zorder=2
+        pairs[:, 0],
+        pairs[:, 1],
+        s=6,
+        color=colour,
+        marker=marker,
+        edgecolors="white",
+        linewidths=0.2,
+        zorder=2,
     )
     error = float(abs(pairs[:, 1] - pairs[:, 0]).mean())
-    axes.text(
-        0.05, 0.96, f"MAE\n{quote(error)} {unit}", transform=axes.transAxes, va="top", fontsize=7
-    )
+    axes.text(0.05, 0.96, f"MAE\n{quote(error)} {unit}", transform=axes.transAxes, va="top", fontsize=7)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.locator_params(nbins=4)
     axes.set_xlabel(f"true {quantity} ({unit})")

@@ -4,20 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from extensive.figures.style import (
     DOUBLE_IN,
     Drawing,
     image_table,
     new_figure,
-    panel_letter,
+    panel_title,
     show_image,
     styled,
 )
 
 TITLES = {
     "dimer": "Lennard-Jones dimer",
-    "heterostructure": "graphene–hBN heterostructure",
+    "heterostructure": "graphene–hBN",
     "point-defect": "hBN, point defect",
     "stone-wales": "graphene, Stone–Wales",
 }
@@ -40,13 +41,12 @@ def draw(panels: dict[str, tuple[np.ndarray, np.ndarray, str]]) -> Drawing:
     tables = []
     for letter, axes, (name, (image, cell, _)) in zip("abcd", grid, panels.items()):
         shown = show_image(axes, image, tuple(cell), cmap="magma", vmin=0)
-        panel_letter(axes, letter)
-        axes.set_title(TITLES.get(name, name), fontsize=7)
+        panel_title(axes, letter, TITLES.get(name, name))
         axes.locator_params(nbins=4)
         bar = figure.colorbar(shown, ax=axes, location="bottom", shrink=0.85, aspect=18, pad=0.03)
         bar.set_label("pixel value (Z)", fontsize=7)
         bar.ax.tick_params(labelsize=7)
-        bar.locator = bar.ax.xaxis.get_major_locator().__class__(nbins=4)
+        bar.locator = MaxNLocator(nbins=4)
         bar.update_ticks()
         tables.append(image_table(name, image, tuple(cell)))
     for axes in grid[1:]:

@@ -10,7 +10,7 @@ from extensive.keys import ATOMS_PER_CELL, CHEMICAL_ACCURACY_MEV, MEV_PER_EV, PR
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
-    """A predictions CSV with columns added: error_meV (per structure), error_meV_per_atom, and `set` from the name."""
+    """A predictions CSV with its errors; InputError names a missing column."""
     return with_errors(read_table(path, PREDICTION_COLUMNS))
 
 
@@ -21,9 +21,10 @@ def with_errors(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:
-    """Numbers of one set: count, MAE and largest error in meV/atom, and how many lie within chemical accuracy.
+    """Count, MAE and largest error in meV/atom, and how many lie within chemical accuracy.
 
-    `within` counts errors of whole structures within 43.36 meV; `within_per_cell` allows 43.36 meV per 60 atoms.
+    `within_percent` counts errors of whole structures within 43.36 meV, `within_per_cell_percent` those
+    within 43.36 meV per 60 atoms. An empty table gives a count of 0 alone.
     """
     error = table["error_meV"].abs().to_numpy()
     per_atom = table["error_meV_per_atom"].abs().to_numpy()

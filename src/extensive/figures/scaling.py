@@ -1,4 +1,4 @@
-"""Figure `scaling`: seconds against number of 60-atom cells for DFT and the networks, with fitted exponents."""
+"""Figure `scaling`: seconds against number of 60-atom cells, DFT and networks, with fitted exponents."""
 
 from typing import Any
 
@@ -39,7 +39,15 @@ METHODS = {
     "ednn-fused": ("EDNN fused", BLUE, "o"),
     "ednn-streamed": ("EDNN streamed sheet", GREEN, "*"),
 }
-DURATIONS = {1e-3: "1 ms", 1.0: "1 s", 60.0: "1 min", 3600.0: "1 h", 86400.0: "1 day", 3.156e7: "1 year"}
+DURATIONS_YEAR_S = 3.156e7
+DURATIONS = {
+    1e-3: "1 ms",
+    1.0: "1 s",
+    60.0: "1 min",
+    3600.0: "1 h",
+    86400.0: "1 day",
+    DURATIONS_YEAR_S: "1 year",
+}
 
 
 def from_files(dft: str, networks: str, exponents: str, sheet: str | None = None) -> Drawing:
@@ -50,12 +58,10 @@ def from_files(dft: str, networks: str, exponents: str, sheet: str | None = None
 
 
 @styled
-def draw(
-    timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame | None = None
-) -> Drawing:
+def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame | None = None) -> Drawing:
     """Log-log plot of timings; DFT's fit is drawn dashed beyond what was measured.
 
-    `fits` are those of extensive.timing.fits: seconds = prefactor_s * n_atoms ** exponent, by method, device, cores.
+    `fits` are those of extensive.timing.fits, by method, device and cores, in powers of n_atoms.
     """
     figure = new_figure(DOUBLE_IN, 3.9)
     axes = figure.subplots()
@@ -74,17 +80,35 @@ def draw(
         _sheet(axes, sheet)
     cells = PAPER_POINTS["n_atoms"] / ATOMS_PER_CELL
     axes.scatter(
-        cells, PAPER_POINTS["seconds"], s=45, marker="X", color=BLACK, zorder=5, linewidths=0,
+        cells,
+        PAPER_POINTS["seconds"],
+        s=45,
+        marker="X",
+        color=BLACK,
+        zorder=5,
+        linewidths=0,
         label="papers' EDNN: 57 ms, 25 min",
-    )  # fmt: skip
+    )
     for x, y, text in zip(cells, PAPER_POINTS["seconds"], PAPER_POINTS["label"]):
-        axes.annotate(text, (x, y), textcoords="offset points", xytext=(-5, 5), ha="right", fontsize=7)
+        left = x > 10  # text stays inside the axes at either end
+        axes.annotate(
+            text,
+            (x, y),
+            textcoords="offset points",
+            xytext=(-5, 4) if left else (5, 4),
+            ha="right" if left else "left",
+            fontsize=7,
+        )
     _decorate(axes, timings, reach, top)
     figure.legend(loc="outside right center", labelspacing=0.7, handlelength=1.8)
     parts = [timings] if sheet is None else [timings, sheet]
     table = pd.concat([part[list(TIMING_COLUMNS)] for part in parts], ignore_index=True)
     numbers = {
-        "fits": {f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit) for fit in fits},
+        "fits": {
+            f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit)
+            for fit in fits
+        },
+        "dft_extrapolated_years": _years(fits),
         "largest_n_atoms": int(table["n_atoms"].max()),
         "hardware": sorted(str(text) for text in table["hardware"].dropna().unique()),
     }
@@ -95,6 +119,12 @@ def _exponent(fit: dict[str, Any]) -> str:
     if fit["exponent_low"] is None:
         return f"{fit['exponent']:.2f}"
     return f"{fit['exponent']:.2f} ± {0.5 * (fit['exponent_high'] - fit['exponent_low']):.2f}"
+
+
+def _years(fits: list[dict[str, Any]]) -> float | None:
+    """What the fit of DFT would need for the papers' sheet, years."""
+    seconds = [_fitted(fit, np.array(PAPER_SHEET_CELLS)) for fit in fits if fit["method"] == "gpaw"]
+    return float(seconds[0]) / DURATIONS_YEAR_S if seconds else None
 
 
 def _fitted(fit: dict[str, Any], cells: np.ndarray) -> np.ndarray:
@@ -137,25 +167,38 @@ def _extrapolate(axes: Axes, fit: dict[str, Any], start: float, reach: float, to
     if end > start:
         cells = np.geomspace(start, end, 50)
         axes.plot(
-            cells, _fitted(fit, cells), color=METHODS["gpaw"][1], linewidth=1.0, linestyle=(0, (4, 2)), zorder=2, label="DFT, extrapolated",
-        )  # fmt: skip
+            cells,
+            _fitted(fit, cells),
+            color=METHODS["gpaw"][1],
+            linewidth=1.0,
+            linestyle=(0, (4, 2)),
+            zorder=2,
+            label="DFT, extrapolated",
+        )
 
 
 def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
     title, colour, marker = METHODS["ednn-streamed"]
     for number, (device, part) in enumerate(sheet.groupby("device", sort=False)):
         axes.scatter(
-            part["n_cells"], part["seconds"], s=75, marker=marker, zorder=6, linewidths=0.9,
-            edgecolors=colour, facecolors=colour if number == 0 else "white", label=f"{title}, {device.upper()}",
-        )  # fmt: skip
+            part["n_cells"],
+            part["seconds"],
+            s=75,
+            marker=marker,
+            zorder=6,
+            linewidths=0.9,
+            edgecolors=colour,
+            facecolors=colour if number == 0 else "white",
+            label=f"{title}, {device.upper()}",
+        )
         largest = part.loc[part["n_cells"].idxmax()]
         axes.annotate(
             f"{quote(largest['n_atoms'] / 1e6)} M atoms\nin {_duration(largest['seconds'])}",
             (largest["n_cells"], largest["seconds"]),
             textcoords="offset points",
-            xytext=(2, -8),
-            ha="center",
-            va="top",
+            xytext=(-7, -2),
+            ha="right",
+            va="center",
             fontsize=7,
         )
 
@@ -175,7 +218,9 @@ def _decorate(axes: Axes, timings: pd.DataFrame, reach: float, top: float) -> No
         axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=12))
         axis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", color="#E8E8E8", linewidth=0.5, zorder=0)
-    atoms = axes.secondary_xaxis("top", functions=(lambda n: n * ATOMS_PER_CELL, lambda n: n / ATOMS_PER_CELL))
+    atoms = axes.secondary_xaxis(
+        "top", functions=(lambda n: n * ATOMS_PER_CELL, lambda n: n / ATOMS_PER_CELL)
+    )
     atoms.set_xlabel("number of atoms")
     atoms.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()

@@ -1,4 +1,4 @@
-"""What all figures share: widths, fonts, colours, markers, and how a figure is saved with the numbers that it shows."""
+"""What all figures share: widths, fonts, colours, markers, and how one is saved with its numbers."""
 
 import functools
 from collections.abc import Callable
@@ -172,9 +172,35 @@ def order_families(families: list[str]) -> list[str]:
     return sorted(set(families), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def panel_letter(axes: Axes, letter: str) -> None:
-    """A bold letter above the panel's left edge."""
-    axes.set_title(letter, loc="left", fontweight="bold", fontsize=9)
+def panel_title(axes: Axes, letter: str, title: str = "") -> None:
+    """A bold letter and a title above the panel's left edge."""
+    axes.annotate(
+        letter,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(-14, 5),
+        textcoords="offset points",
+        fontweight="bold",
+        fontsize=9,
+        ha="left",
+    )
+    axes.set_title(title or " ", loc="left", fontsize=8)
+
+
+def scatter(axes: Axes, x: Any, y: Any, style: tuple[str, str], size: float = 10, **options: Any) -> None:
+    """Small marks in one (colour, marker), told apart where they overlap."""
+    colour, marker = style
+    thin = marker in "XP"  # these lose their shape under a white rim
+    axes.scatter(
+        x,
+        y,
+        s=size * (1.5 if thin else 1.0),
+        color=colour,
+        marker=marker,
+        edgecolors=BLACK if thin else "white",
+        linewidths=0.25 if thin else 0.3,
+        **options,
+    )
 
 
 def quote(value: float, digits: int = 3) -> str:
@@ -189,7 +215,7 @@ def quote(value: float, digits: int = 3) -> str:
 
 
 def show_image(axes: Axes, image: np.ndarray, cell: tuple[float, float], **options: Any) -> AxesImage:
-    """Draw an image (H, W) of `cell` (Lx, Ly) in Angstrom; pixel i is centred on i * pitch, y grows upwards."""
+    """Draw an image (H, W) of `cell` (Lx, Ly) in Angstrom; pixel i is centred on i * pitch, y upwards."""
     height, width = image.shape
     half_x, half_y = 0.5 * cell[0] / width, 0.5 * cell[1] / height
     extent = (-half_x, cell[0] - half_x, -half_y, cell[1] - half_y)

@@ -1,4 +1,4 @@
-"""Figure `tiles`: focus and context tiles over a porous graphene sheet, and one network on all of them, summed."""
+"""Figure `tiles`: focus and context tiles over porous graphene, one network on all of them, summed."""
 
 from pathlib import Path
 
@@ -14,13 +14,10 @@ from extensive.figures.style import (
     ORANGE,
     Drawing,
     new_figure,
-    panel_letter,
-    quote,
+    panel_title,
     show_image,
     styled,
 )
-
-SHOWN = 3  # tiles drawn in the scheme
 
 
 def from_files(data: str) -> Drawing:
@@ -45,11 +42,12 @@ def draw(
     tile_energies_eV: np.ndarray,
     structure_id: str = "",
 ) -> Drawing:
-    """Image (H, W) of a cell (Lx, Ly) in Angstrom, tiles of side focus + 2 context, tile energies (H/f, W/f) in eV."""
-    figure = new_figure(DOUBLE_IN, 2.85)
-    sheet, scheme, energies = figure.subplots(1, 3, width_ratios=(1.1, 1.35, 1.1))
-    for letter, axes in zip("abc", (sheet, scheme, energies)):
-        panel_letter(axes, letter)
+    """Image (H, W) of a cell (Lx, Ly) in Angstrom, tiles of side f + 2c, their energies (H/f, W/f) in eV."""
+    figure = new_figure(DOUBLE_IN, 2.9)
+    sheet, scheme, energies = figure.subplots(1, 3, width_ratios=(1, 1.3, 1))
+    panel_title(sheet, "a", "focus and context")
+    panel_title(scheme, "b", "the same network on every tile")
+    panel_title(energies, "c", "energy of each tile")
     height, width = image.shape
     pitch = np.array([cell[0] / width, cell[1] / height])
     rows, columns = tile_energies_eV.shape
@@ -66,13 +64,20 @@ def draw(
             Rectangle(corner * pitch, *(focus_px * pitch), fill=False, edgecolor=BLUE, linewidth=1.6)
         )
         sheet.add_patch(
-            Rectangle((corner - context_px) * pitch, *(side * pitch), fill=False, edgecolor=ORANGE, linewidth=1.4, linestyle="--")
+            Rectangle(
+                (corner - context_px) * pitch,
+                *(side * pitch),
+                fill=False,
+                edgecolor=ORANGE,
+                linewidth=1.4,
+                linestyle="--",
+            )
         )
-    sheet.set_title("focus (solid), context (dashed)", fontsize=7)
     _scheme(scheme, image, focus_px, context_px, chosen, tile_energies_eV)
-    shown = show_image(energies, tile_energies_eV, tuple(cell), cmap="viridis")
-    energies.set_title("energy of each tile", fontsize=7)
-    bar = figure.colorbar(shown, ax=energies, location="right", shrink=0.8, aspect=18)
+    extent = sheet.images[0].get_extent()
+    shown = energies.imshow(tile_energies_eV, origin="lower", cmap="viridis", extent=extent)
+    energies.set_xlabel("x (Å)")
+    bar = figure.colorbar(shown, ax=energies, location="bottom", shrink=0.9, aspect=22, pad=0.02)
     bar.set_label("tile energy (eV)")
     row_of, column_of = np.indices(tile_energies_eV.shape)
     table = pd.DataFrame(
@@ -97,7 +102,7 @@ def draw(
 
 
 def _shown_tiles(rows: int, columns: int, focus_px: int, context_px: int) -> list[tuple[int, int]]:
-    """Tiles for the scheme: spread over the sheet, the middle one with its context inside the drawn cell if any is."""
+    """Tiles for the scheme: spread over the sheet, the middle one with its context in view if possible."""
     margin = -(-context_px // focus_px)
     middle = (min(max(rows // 2, margin), rows - 1), min(max(columns // 2, margin), columns - 1))
     return [(0, 0), middle, (rows - 1, columns - 1)]
@@ -112,36 +117,51 @@ def _scheme(
     tile_energies_eV: np.ndarray,
 ) -> None:
     """Tiles on the left, the same network for each in the middle, the sum on the right."""
-    axes.set(xlim=(0, 10), ylim=(0, 9.4))
+    axes.set(xlim=(-0.2, 11.4), ylim=(0, 9.6), aspect="equal", anchor="N")
     axes.axis("off")
-    axes.set_title("the same network on every tile", fontsize=7)
     side = focus_px + 2 * context_px
     span = np.arange(-context_px, focus_px + context_px)
     for k, (row, column) in enumerate(chosen):
-        y = 6.6 - 3.1 * k
+        y = 6.9 - 3.3 * k
+        middle = y + 1.25
         # Wrapped, as the network is given it: the sheet is periodic.
-        tile = image.take(row * focus_px + span, axis=0, mode="wrap").take(column * focus_px + span, axis=1, mode="wrap")
-        axes.imshow(tile, origin="lower", extent=(0.1, 2.6, y, y + 2.5), cmap="Greys", vmin=image.min(), vmax=image.max(), zorder=1)
+        tile = image.take(row * focus_px + span, axis=0, mode="wrap").take(
+            column * focus_px + span, axis=1, mode="wrap"
+        )
+        extent = (0.0, 2.5, y, y + 2.5)
+        axes.imshow(tile, origin="lower", extent=extent, cmap="Greys", vmin=image.min(), vmax=image.max())
         edge = 2.5 * context_px / side
-        axes.add_patch(Rectangle((0.1, y), 2.5, 2.5, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle="--"))
+        inner = 2.5 - 2 * edge
         axes.add_patch(
-            Rectangle((0.1 + edge, y + edge), 2.5 - 2 * edge, 2.5 - 2 * edge, fill=False, edgecolor=BLUE, linewidth=1.2)
+            Rectangle((0.0, y), 2.5, 2.5, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle="--")
         )
+        axes.add_patch(Rectangle((edge, y + edge), inner, inner, fill=False, edgecolor=BLUE, linewidth=1.2))
         axes.add_patch(
-            FancyBboxPatch((3.5, y + 0.75), 1.6, 1.0, boxstyle="round,pad=0.1", facecolor="#E8EEF4", edgecolor=BLACK, linewidth=0.7)
+            FancyBboxPatch(
+                (3.45, middle - 0.45),
+                2.4,
+                0.9,
+                boxstyle="round,pad=0.1",
+                facecolor="#E8EEF4",
+                edgecolor=BLACK,
+                linewidth=0.7,
+            )
         )
-        axes.text(4.3, y + 1.25, "network", ha="center", va="center", fontsize=7)
-        _arrow(axes, (2.7, y + 1.25), (3.4, y + 1.25))
-        _arrow(axes, (5.25, y + 1.25), (7.3, 4.75 + 0.35 * (1 - k)))
-        text = f"{quote(tile_energies_eV[row, column])} eV".replace("-", "−")
-        axes.text(5.35, y + 1.25 + (0.55 if k < 2 else -0.55), text, fontsize=7, va="center")
-    for y in (6.35, 3.25):
-        axes.text(1.35, y, "⋯", ha="center", va="center", fontsize=8)
-    axes.text(7.75, 4.75, "Σ", ha="center", va="center", fontsize=15)
-    total = f"{quote(tile_energies_eV.sum(), 5)} eV".replace("-", "−")
-    axes.text(8.2, 4.75, f"= {total}" if len(total) < 9 else f"=\n{total}", ha="left", va="center", fontsize=7)
-    axes.set_aspect("auto")
+        axes.text(4.65, middle, "network", ha="center", va="center", fontsize=7)
+        _arrow(axes, (2.6, middle), (3.35, middle))
+        _arrow(axes, (6.0, middle), (8.75, 4.85 + 0.45 * (1 - k)))
+        energy = f"{tile_energies_eV[row, column]:.2f} eV".replace("-", "−")
+        axes.text(6.15, middle + (0.45 if k < 2 else -0.45), energy, fontsize=7, va="center")
+    for y in (6.5, 3.2):
+        axes.text(1.25, y, "⋯", ha="center", va="center", fontsize=8)
+    axes.text(9.25, 4.85, "Σ", ha="center", va="center", fontsize=15)
+    total = f"{tile_energies_eV.sum():.1f} eV".replace("-", "−")
+    axes.text(9.8, 3.8, f"{total}\n({tile_energies_eV.size} tiles)", ha="center", va="top", fontsize=7)
+    # imshow has narrowed the limits to the last tile.
+    axes.set(xlim=(-0.2, 11.4), ylim=(0, 9.6))
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.7, color=BLACK))
+    axes.add_patch(
+        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.7, color=BLACK)
+    )
