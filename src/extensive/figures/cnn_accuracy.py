@@ -23,9 +23,10 @@ from extensive.figures.style import (
 TITLES = {"test": "test (correlated with training)", "independent-md": "independent molecular dynamics"}
 
 
-def from_files(test: str, independent_md: str) -> Drawing:
+def from_files(test: str, independent_md: str | None = None) -> Drawing:
     """Draw from the predictions CSVs of the two sets."""
-    return draw({"test": read_predictions(test), "independent-md": read_predictions(independent_md)})
+    paths = {"test": test, "independent-md": independent_md}
+    return draw({name: read_predictions(path) for name, path in paths.items() if path})
 
 
 @styled

@@ -30,7 +30,7 @@ def from_files(**paths: str) -> Drawing:
 
 @styled
 def draw(lattices: dict[int, pd.DataFrame]) -> Drawing:
-    """(a) predicted against true energy per spin of three sizes, (b) absolute error per spin by side length L."""
+    """(a) predicted against true energy per spin of three sizes, (b) absolute error per spin by side L."""
     lattices = {side: table for side, table in sorted(lattices.items()) if len(table)}
     colours = dict(zip(lattices, sns.color_palette("viridis", len(lattices)).as_hex()))
     figure = new_figure(COLUMN_IN, 2.3)

@@ -1,0 +1,204 @@
+"""The papers' claims C1 to C10 beside this project's numbers, each computed from the run's own files."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from extensive.errors import InputError
+from extensive.figures.predictions import read_predictions, summary
+from extensive.figures.style import read_table
+from extensive.io import atomic_path, read_json
+from extensive.keys import (
+    ATOMS_PER_CELL,
+    CHEMICAL_ACCURACY_MEV,
+    EXTRAPOLATION,
+    INDEPENDENT_MD,
+    INTERPOLATION,
+    SUPERCELLS,
+    TEST,
+    TIMING_COLUMNS,
+)
+
+COLUMNS = ("claim", "quantity", "unit", "paper", "ours", "set", "source_file")
+CLAIMS = tuple(f"C{number}" for number in range(1, 11))
+Row = tuple[str, str, str, float | None, float | None, str, str]
+
+
+def claims_table(
+    run: str | Path,
+    cnn: str,
+    ednn: str,
+    dimers: dict[str, str],
+    ising: dict[int, str],
+) -> pd.DataFrame:
+    """A row or more for each claim, from the files of a run; `ours` is empty where the run lacks the file.
+
+    `cnn` and `ednn` name models; `dimers` maps 2D and 3D, `ising` lattice sides, to predictions `<model>-<set>`.
+    """
+    run = Path(run)
+    rows = [
+        *_accuracy(run, cnn, ednn),
+        *_speed(run),
+        *_model_systems(run, cnn, ednn, dimers, ising),
+        *_shown(run),
+    ]
+    rows.sort(key=lambda row: CLAIMS.index(row[0]))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_claims(path: str | Path, table: pd.DataFrame) -> None:
+    """Write the table as CSV, atomically; numbers with four significant digits, more would be noise."""
+    text = table.astype(object).copy()
+    for column in ("paper", "ours"):
+        text[column] = ["" if pd.isna(value) else f"{value:.4g}" for value in table[column]]
+    with atomic_path(path) as temporary:
+        text.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_claims(path: str | Path) -> pd.DataFrame:
+    """The table as text, as it was written; InputError if it is none."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as the claims table ({error})") from error
+    if tuple(table.columns) != COLUMNS:
+        raise InputError(f"{path}: columns {', '.join(table.columns)}; expected {', '.join(COLUMNS)}")
+    return table
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table (as read_claims gives it) for the README."""
+    lines = ["| claim | quantity | unit | paper | ours | set |", "|---|---|---|---|---|---|"]
+    for row in table.itertuples(index=False):
+        paper, ours = row.paper or "–", row.ours or "not measured yet"
+        lines.append(f"| {row.claim} | {row.quantity} | {row.unit} | {paper} | {ours} | {row.set} |")
+    return "\n".join(lines) + "\n"
+
+
+def _value(path: Path, read: Callable[[Path], Any], compute: Callable[[Any], float]) -> float | None:
+    """compute(read(path)), or None where there is no such file or nothing in it to compute from."""
+    if not path.is_file():
+        return None
+    try:
+        value = float(compute(read(path)))
+    except (KeyError, IndexError):  # the file holds no such row: nothing was measured
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _accuracy(run: Path, cnn: str, ednn: str) -> Iterator[Row]:
+    def of(claim: str, title: str, model: str, name: str, key: str, unit: str, paper: float | None) -> Row:
+        source = f"predictions/{model}-{name}.csv"
+        value = _value(run / source, read_predictions, lambda table: summary(table)[key])
+        return (claim, title, unit, paper, value, name, source)
+
+    mae, largest, within = "mae_meV_per_atom", "max_meV_per_atom", "within_per_cell_percent"
+    atom = "meV/atom"
+    yield of("C1", "CNN mean absolute error", cnn, TEST, mae, atom, 0.198)
+    yield of("C1", "CNN largest error", cnn, TEST, largest, atom, 16.1)
+    yield of("C1", "EDNN mean absolute error", ednn, TEST, mae, atom, None)
+    yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
+    yield of("C2", "EDNN mean absolute error", ednn, INDEPENDENT_MD, mae, atom, None)
+    for name in (TEST, INDEPENDENT_MD, SUPERCELLS):
+        # The papers' structures have 60 atoms or fewer.
+        title = f"EDNN within {CHEMICAL_ACCURACY_MEV} meV of DFT per {ATOMS_PER_CELL} atoms"
+        yield of("C3", title, ednn, name, within, "%", 100.0 if name == TEST else None)
+    yield of("C6", "EDNN mean absolute error on larger cells", ednn, SUPERCELLS, mae, atom, None)
+    for title, model in (("CNN", cnn), ("EDNN", ednn)):
+        yield of("C8", f"{title} mean absolute error inside the range", model, INTERPOLATION, mae, atom, None)
+        yield of("C8", f"{title} mean absolute error outside it", model, EXTRAPOLATION, mae, atom, None)
+
+
+def _speed(run: Path) -> Iterator[Row]:
+    def exponent(method: str) -> float | None:
+        def find(stored: dict[str, Any]) -> float:
+            return next(iter([fit["exponent"] for fit in stored["fits"] if fit["method"] == method]), np.nan)
+
+        return _value(run / "timings/exponents.json", read_json, find)
+
+    fits = "timings/exponents.json"
+    yield ("C4", "DFT scaling exponent (60 to 360 atoms)", "", 3.0, exponent("gpaw"), "", fits)
+    yield ("C4", "EDNN scaling exponent, fused", "", 1.0, exponent("ednn-fused"), "", fits)
+    yield ("C4", "EDNN scaling exponent, tiled", "", 1.0, exponent("ednn-tiled"), "", fits)
+
+    networks, sheet = "timings/networks.csv", "timings/sheet.csv"
+    for device in _devices(run / networks):
+
+        def fastest(table: pd.DataFrame, device: str = device) -> float:
+            here = table["method"].str.startswith("ednn") & (table["n_atoms"] == ATOMS_PER_CELL)
+            return 1e3 * table.loc[here & (table["device"] == device), "seconds"].min()
+
+        value = _value(run / networks, _timings, fastest)
+        yield ("C5", f"EDNN, {ATOMS_PER_CELL} atoms, {device.upper()}", "ms", 57.0, value, "", networks)
+    for device in _devices(run / sheet):
+
+        def largest(column: str, scale: float, device: str = device) -> Callable[[pd.DataFrame], float]:
+            def find(table: pd.DataFrame) -> float:
+                here = table[table["device"] == device]
+                return float(here.loc[here["n_atoms"].idxmax(), column]) * scale
+
+            return find
+
+        for title, unit, paper, column, scale in (
+            ("atoms of the sheet", "million", 35.2, "n_atoms", 1e-6),
+            ("time for the sheet", "min", 25.0, "seconds", 1 / 60),
+        ):
+            value = _value(run / sheet, _timings, largest(column, scale))
+            yield ("C6", f"EDNN, {title}, {device.upper()}", unit, paper, value, "", sheet)
+
+
+def _timings(path: Path) -> pd.DataFrame:
+    return read_table(path, TIMING_COLUMNS)
+
+
+def _devices(path: Path) -> list[str]:
+    """Devices that a timing table knows; a run without the table still gets its row, for the CPU."""
+    return list(dict.fromkeys(_timings(path)["device"])) if path.is_file() else ["cpu"]
+
+
+def _model_systems(
+    run: Path, cnn: str, ednn: str, dimers: dict[str, str], ising: dict[int, str]
+) -> Iterator[Row]:
+    for kind, name in dimers.items():
+        source = f"predictions/{name}.csv"
+
+        def energy(table: pd.DataFrame) -> float:
+            return 1e3 * (table["energy_predicted_eV"] - table["energy_dft_eV"]).abs().mean()
+
+        def separation(table: pd.DataFrame) -> float:
+            return (table["separation_predicted_A"] - table["separation_true_A"]).abs().mean()
+
+        dataset = f"dimer-{kind.lower()}"
+        title = f"CNN mean absolute error, {kind} dimers"
+        yield (
+            "C7",
+            f"{title}, energy",
+            "meV",
+            None,
+            _value(run / source, pd.read_csv, energy),
+            dataset,
+            source,
+        )
+        value = _value(run / source, pd.read_csv, separation)
+        yield ("C7", f"{title}, separation", "Angstrom", None, value, dataset, source)
+    for side, name in ising.items():
+        source = f"predictions/{name}.csv"
+
+        def per_spin(table: pd.DataFrame) -> float:
+            error = table["energy_predicted_eV"] - table["energy_dft_eV"]
+            return (error / table["n_atoms"]).abs().median()
+
+        value = _value(run / source, pd.read_csv, per_spin)
+        title = f"EDNN median absolute error, Ising {side}x{side}"
+        yield ("C9", title, "J per spin", None, value, f"ising-{side}", source)
+
+
+def _shown(run: Path) -> Iterator[Row]:
+    inputs, tiles = "figures/inputs.csv", "figures/tiles.csv"
+    panels = _value(run / inputs, pd.read_csv, lambda table: table["panel"].nunique())
+    yield ("C10", "kinds of input image shown", "", 4.0, panels, "", inputs)
+    drawn = _value(run / tiles, pd.read_csv, lambda table: 1.0 * (len(table) > 1))
+    yield ("C10", "figures of tiles on a porous sheet", "", 1.0, drawn, "", tiles)

@@ -1,0 +1,54 @@
+"""Fill results/published from a run, and the README from that: nothing in either is typed by hand."""
+
+import shutil
+from pathlib import Path
+
+from extensive.claims import CLAIMS, markdown, read_claims
+from extensive.errors import InputError
+from extensive.io import atomic_path, write_text
+
+# What is published of a run, by folder. Labels are published by the reference stage, which owns the archive.
+PATTERNS = {
+    "models": ("*.pt", "*.json", "*-curve.csv"),
+    "predictions": ("*.csv", "*-metrics.json"),
+    "timings": ("*.csv", "*.json"),
+    "figures": ("*.pdf", "*.png", "*.csv"),
+    "tables": ("*.csv",),
+}
+BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
+
+
+def publish(run: str | Path, published: str | Path, readme: str | Path) -> list[Path]:
+    """Copy a finished run's results, each file whole or not at all, then put its claims table into the README.
+
+    Files of an earlier publication that this run does not have are left alone: what took a cluster is not lost
+    to a smaller run. Returns the files written. Raises InputError, before anything is written, for a run that has
+    no claims table or for a README without markers.
+    """
+    run, published, readme = Path(run), Path(published), Path(readme)
+    claims = run / "tables" / "claims.csv"
+    if not claims.is_file():
+        raise InputError(f"{claims}: no such file; finish the run before publishing it")
+    missing = set(CLAIMS) - set(read_claims(claims)["claim"])
+    if missing:
+        raise InputError(f"{claims}: no row for {', '.join(sorted(missing))}")
+    text = with_claims(readme, claims)
+    written = []
+    for folder, patterns in PATTERNS.items():
+        files = sorted({file for pattern in patterns for file in (run / folder).glob(pattern)})
+        for file in files:
+            target = published / folder / file.name
+            with atomic_path(target) as temporary:
+                shutil.copyfile(file, temporary)
+            written.append(target)
+    write_text(readme, text)
+    return written
+
+
+def with_claims(readme: str | Path, claims: str | Path) -> str:
+    """The README's text with the claims table between its markers."""
+    text = Path(readme).read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise InputError(f"{readme}: needs the lines {BEGIN} and {END}, once each, in this order")
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    return f"{before}{BEGIN}\n{markdown(read_claims(claims))}{after}"
