@@ -1,0 +1,1 @@
+"""Training: honest splits, per-element energies, and one resumable loop for energies and forces."""

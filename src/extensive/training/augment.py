@@ -1,0 +1,115 @@
+"""Exact symmetries of a periodic sheet, and of the grid that it is drawn on.
+
+Energy is unchanged by a rigid shift, a mirror, an exchange of the two axes, a repetition of the cell (per
+atom), and by the choice of the pixel grid. All of it is done to the atoms before they become an image, so
+nothing is interpolated, and forces turn with the atoms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from extensive.raster import AtomBatch
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One labelled structure in the plane, as arrays; `energy_eV` is what the network is to learn."""
+
+    positions: np.ndarray  # (N, 2) | Angstrom
+    numbers: np.ndarray  # (N,) | atomic numbers
+    cell: np.ndarray  # (2,) | Lx, Ly, Angstrom
+    energy_eV: float  # total energy less per-element energies
+    forces: np.ndarray | None = None  # (N, 2) | eV/Angstrom
+    image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which symmetries are drawn at random in training; see the `augmentation` keys of the configuration."""
+
+    translations: bool = True
+    mirrors: bool = True
+    transpose: bool = True
+    pitch: float = 0.04  # the pixel grid may be finer or coarser by up to this fraction, per axis; 0 for none
+
+
+def translate(sheet: Sheet, shift: np.ndarray) -> Sheet:
+    """Shift all atoms by `shift` (2,), Angstrom; periodic."""
+    return replace(sheet, positions=np.mod(sheet.positions + shift, sheet.cell))
+
+
+def mirror(sheet: Sheet, axis: int) -> Sheet:
+    """Mirror the coordinate `axis` (0 for x, 1 for y); forces turn with it."""
+    signs = np.ones(2)
+    signs[axis] = -1.0
+    forces = None if sheet.forces is None else sheet.forces * signs
+    return replace(sheet, positions=np.mod(sheet.positions * signs, sheet.cell), forces=forces)
+
+
+def transpose(sheet: Sheet) -> Sheet:
+    """Exchange x and y, of positions, cell and forces."""
+    forces = None if sheet.forces is None else sheet.forces[:, ::-1]
+    return replace(sheet, positions=sheet.positions[:, ::-1], cell=sheet.cell[::-1], forces=forces)
+
+
+def repeat(sheet: Sheet, nx: int, ny: int) -> Sheet:
+    """The cell repeated nx by ny times; energies scale, forces repeat."""
+    shifts = np.array([[i, j] for i in range(nx) for j in range(ny)]) * sheet.cell  # (nx ny, 2)
+    positions = (sheet.positions[None] + shifts[:, None]).reshape(-1, 2)
+    copies = nx * ny
+    return Sheet(
+        positions=positions,
+        numbers=np.tile(sheet.numbers, copies),
+        cell=sheet.cell * (nx, ny),
+        energy_eV=sheet.energy_eV * copies,
+        forces=None if sheet.forces is None else np.tile(sheet.forces, (copies, 1)),
+    )
+
+
+def repeat_to(sheet: Sheet, length_A: float) -> Sheet:
+    """Repeat a small cell until neither side is shorter than `length_A`, for images that a network can take."""
+    nx, ny = (max(1, int(np.ceil(length_A / side - 1e-9))) for side in sheet.cell)
+    return sheet if nx == ny == 1 else repeat(sheet, nx, ny)
+
+
+def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator) -> Sheet:
+    """One random image of `sheet` under the chosen symmetries; always draws the same count of random numbers."""
+    flips, shift = rng.random(3), rng.random(2)
+    if choice.transpose and flips[0] < 0.5:
+        sheet = transpose(sheet)
+    for axis in (0, 1):
+        if choice.mirrors and flips[1 + axis] < 0.5:
+            sheet = mirror(sheet, axis)
+    return translate(sheet, shift * sheet.cell) if choice.translations else sheet
+
+
+def draw_shape(
+    cell: np.ndarray, pixel_size_A: float, multiple: int, pitch: float, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Shape (H, W) whose pitch is drawn around the nominal one: among the multiples within `pitch` of
+    nominal, plus always the one nearest to a random pitch in that range, so that cells of every size meet the
+    whole range.
+    """
+    scales = 1.0 + pitch * (2.0 * rng.random(2) - 1.0)
+    width, height = (
+        max(1, round(float(length) / (pixel_size_A * scale) / multiple)) * multiple
+        for length, scale in zip(cell, scales)
+    )
+    return height, width
+
+
+def collate(sheets: Sequence[Sheet], dtype: torch.dtype = torch.float32) -> AtomBatch:
+    """Flat tensors of several sheets; see `raster.AtomBatch`."""
+    counts = [len(sheet) for sheet in sheets]
+    return AtomBatch(
+        positions=torch.as_tensor(np.concatenate([sheet.positions for sheet in sheets]), dtype=dtype),
+        numbers=torch.as_tensor(np.concatenate([sheet.numbers for sheet in sheets]), dtype=torch.int64),
+        index=torch.as_tensor(np.repeat(np.arange(len(sheets)), counts), dtype=torch.int64),
+        cells=torch.as_tensor(np.stack([sheet.cell for sheet in sheets]), dtype=dtype),
+    )

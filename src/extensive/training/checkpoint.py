@@ -1,0 +1,45 @@
+"""Checkpoints of a training that may be killed: stamped with what the result depends on, whole or not at all."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import extensive
+from extensive.io import atomic_path, digest, file_digest
+
+CODE = ("raster.py", "models", "training")
+
+
+def stamp(settings: dict[str, Any], data: dict[str, Any]) -> str:
+    """Digest of configuration, data and code (raster, models, training), and of the number of threads.
+
+    A checkpoint with another stamp belongs to another training and is not continued.
+    """
+    package = Path(extensive.__file__).parent
+    files = [
+        path
+        for name in CODE
+        for path in ([package / name] if name.endswith(".py") else package.glob(f"{name}/*.py"))
+    ]
+    code = hashlib.sha256("".join(sorted(file_digest(path) for path in files)).encode()).hexdigest()
+    return digest({"settings": settings, "data": data, "code": code, "torch": torch.__version__})
+
+
+def save_checkpoint(folder: Path, stamp_text: str, state: dict[str, Any]) -> None:
+    """Write `state` (tensors and plain data) atomically."""
+    with atomic_path(folder / "state.pt") as temporary:
+        torch.save({"stamp": stamp_text, **state}, temporary)
+
+
+def load_checkpoint(folder: Path, stamp_text: str, device: torch.device) -> dict[str, Any] | None:
+    """The last state of this very training, or None: no checkpoint, a broken one, or another training's."""
+    path = folder / "state.pt"
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception:  # a broken file of any kind only costs the time to train again
+        return None
+    return state if state.get("stamp") == stamp_text else None

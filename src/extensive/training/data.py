@@ -1,0 +1,171 @@
+"""Labelled structures as the training loop takes them: scaled targets, batches of equal image shape."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.models import Potential
+from extensive.raster import AtomBatch, image_shape
+from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_shape
+from extensive.training.reference_energies import count_elements
+
+# A validation batch holds no more than this many structures, so that memory stays that of training.
+EVALUATION_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Group:
+    """Structures of one image shape within a batch, with their labels."""
+
+    atoms: AtomBatch  # B structures
+    shape: tuple[int, int]  # (H, W)
+    energies: torch.Tensor  # (B,) | eV, less per-element energies
+    forces: torch.Tensor | None  # (A, 2) | eV/Angstrom
+    counts: torch.Tensor  # (B,) | atoms
+    images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
+
+
+def make_sheets(
+    structures: Sequence[Atoms], reference_energies: dict[str, float], with_forces: bool
+) -> list[Sheet]:
+    """Sheets of labelled structures; energies less the per-element energies.
+
+    Raises InputError for a structure without REF_energy, or without REF_forces where forces are to be
+    learned.
+    """
+    elements = list(reference_energies)
+    additive = count_elements(structures, elements) @ np.array(
+        [reference_energies[symbol] for symbol in elements]
+    )
+    sheets = []
+    for atoms, known in zip(structures, additive):
+        name = atoms.info.get(keys.STRUCTURE_ID, str(atoms.symbols))
+        if keys.REF_ENERGY not in atoms.info:
+            raise InputError(f"{name}: no {keys.REF_ENERGY}; only labelled structures can be learned from")
+        if with_forces and keys.REF_FORCES not in atoms.arrays:
+            raise InputError(
+                f"{name}: no {keys.REF_FORCES}; label it with forces or set training.forces_weight: 0"
+            )
+        sheets.append(
+            Sheet(
+                positions=atoms.positions[:, :2].copy(),
+                numbers=atoms.numbers.copy(),
+                cell=atoms.cell.lengths()[:2],
+                energy_eV=float(atoms.info[keys.REF_ENERGY]) - float(known),
+                forces=atoms.arrays[keys.REF_FORCES][:, :2].copy() if with_forces else None,
+            )
+        )
+    return sheets
+
+
+def attach_images(
+    sheets: Sequence[Sheet],
+    structures: Sequence[Atoms],
+    files: Sequence[Mapping[str, Any]],
+    potential: Potential,
+    shape_of: "ShapeRule",
+) -> list[Sheet]:
+    """The same sheets with the images that they will be learned from, fixed.
+
+    `files` are contents of HDF5 files (`images.read_images`); without any, images are made here. Raises
+    InputError for a structure without an image, and for images made with other channels, width or size than
+    the network takes.
+    """
+    config = potential.config
+    if not files:
+        with torch.no_grad():
+            images = [potential.images(collate([sheet]), shape_of(sheet.cell))[0].numpy() for sheet in sheets]
+        return [replace(sheet, image=image) for sheet, image in zip(sheets, images)]
+    wanted = [config.channels] if isinstance(config.channels, str) else list(config.channels)
+    for file in files:
+        found = file["attributes"]
+        if list(found["channels"]) != wanted or abs(found["sigma_A"] - config.sigma_A) > 1e-9:
+            raise InputError(
+                f"raster: images of channels {list(found['channels'])}, sigma_A {found['sigma_A']:g}; the network takes"
+                f" channels {wanted}, sigma_A {config.sigma_A:g}: make the two agree"
+            )
+    images = {name: image for file in files for name, image in zip(file["ids"], file["images"])}
+    result = []
+    for sheet, atoms in zip(sheets, structures):
+        name = atoms.info[keys.STRUCTURE_ID]
+        if name not in images:
+            raise InputError(f"{name}: no image of it in the raster stage's files")
+        if images[name].shape[1:] != shape_of(sheet.cell):
+            raise InputError(
+                f"{name}: its image is {images[name].shape[1:]} pixels, the network takes {shape_of(sheet.cell)}; set"
+                " raster.pixel_size_A and raster.multiple_px so that they agree"
+            )
+        result.append(replace(sheet, image=images[name]))
+    return result
+
+
+def group_by_shape(sheets: Sequence[Sheet], shapes: Sequence[tuple[int, int]]) -> list[Group]:
+    """Batches of equal image shape, in order of first appearance."""
+    members: dict[tuple[int, int], list[Sheet]] = {}
+    for sheet, shape in zip(sheets, shapes):
+        members.setdefault(shape, []).append(sheet)
+    return [
+        Group(
+            atoms=collate(group),
+            shape=shape,
+            energies=torch.tensor([sheet.energy_eV for sheet in group], dtype=torch.float32),
+            forces=None
+            if group[0].forces is None
+            else torch.as_tensor(np.concatenate([sheet.forces for sheet in group]), dtype=torch.float32),
+            counts=torch.tensor([float(len(sheet)) for sheet in group]),
+            images=None
+            if group[0].image is None
+            else torch.as_tensor(np.stack([sheet.image for sheet in group]), dtype=torch.float32),
+        )
+        for shape, group in members.items()
+    ]
+
+
+def training_batches(
+    sheets: Sequence[Sheet],
+    batch_size: int,
+    augmentation: Augmentation | None,
+    shape_of: "ShapeRule",
+    rng: np.random.Generator,
+) -> Iterator[list[Group]]:
+    """One epoch in random order: each item is the groups of one optimisation step."""
+    order = rng.permutation(len(sheets))
+    for first in range(0, len(order), batch_size):
+        chosen = [sheets[i] for i in order[first : first + batch_size]]
+        pitch = 0.0
+        if augmentation is not None:
+            chosen = [augmented(sheet, augmentation, rng) for sheet in chosen]
+            pitch = augmentation.pitch
+        yield group_by_shape(chosen, [shape_of(sheet.cell, pitch, rng) for sheet in chosen])
+
+
+def evaluation_batches(sheets: Sequence[Sheet], shape_of: "ShapeRule") -> Iterator[Group]:
+    """All sheets as they are, at their nominal shapes."""
+    for first in range(0, len(sheets), EVALUATION_BATCH):
+        chosen = sheets[first : first + EVALUATION_BATCH]
+        yield from group_by_shape(chosen, [shape_of(sheet.cell) for sheet in chosen])
+
+
+@dataclass(frozen=True)
+class ShapeRule:
+    """Image shape of a cell: fixed (`image_px`, a network with dense layers) or by pixel size and multiple."""
+
+    pixel_size_A: float
+    multiple: int
+    image_px: int | None = None
+
+    def __call__(
+        self, cell: np.ndarray, pitch: float = 0.0, rng: np.random.Generator | None = None
+    ) -> tuple[int, int]:
+        """(H, W) for `cell` (2,); with `pitch` > 0 a random grid up to that fraction finer or coarser."""
+        if self.image_px is not None:
+            return self.image_px, self.image_px
+        if pitch > 0 and rng is not None:
+            return draw_shape(cell, self.pixel_size_A, self.multiple, pitch, rng)
+        return image_shape(cell, self.pixel_size_A, self.multiple)

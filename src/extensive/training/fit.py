@@ -1,0 +1,160 @@
+"""One network trained on labelled sheets: from structures and splits to weights, metadata and training curve."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.images import read_images
+from extensive.io import atomic_path, digest
+from extensive.models import ModelConfig, Potential, build_model, save_model
+from extensive.training.augment import repeat_to
+from extensive.training.checkpoint import stamp
+from extensive.training.data import ShapeRule, attach_images, make_sheets
+from extensive.training.loop import Result, pick_device, train
+from extensive.training.reference_energies import fit_reference_energies
+from extensive.training.settings import TrainingSettings
+
+# A cell this far off the mean does not share one image shape with the others.
+LARGEST_PITCH_DEVIATION = 0.15
+
+
+def train_model(
+    name: str,
+    model: Mapping[str, Any],
+    structures: Sequence[Atoms],
+    splits: Mapping[str, Sequence[str]],
+    path: str | Path,
+    curve: str | Path,
+    device: str = "auto",
+    image_files: Sequence[str | Path] = (),
+    checkpoints: str | Path | None = None,
+) -> Potential:
+    """Train the network `model` (an entry of `models` of the configuration) and write it.
+
+    Writes `<path>.pt`, `<path>.json` and the CSV `curve`; returns the potential. A model with
+    `training.augmentation: null` learns from fixed images: those of `image_files` (HDF5 of the raster stage)
+    where given, else made here once. `checkpoints` is a folder from which the same training resumes. Raises
+    InputError for settings or structures that do not fit each other.
+    """
+    config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
+    settings = TrainingSettings.from_dict(model["training"])
+    by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
+    missing = [
+        member for part in (keys.TRAIN, keys.VALIDATION) for member in splits[part] if member not in by_id
+    ]
+    if missing:
+        raise InputError(
+            f"models.{name}: {missing[0]} is in the splits but not among the labelled structures"
+        )
+    members = choose(splits[keys.TRAIN], settings.labels, settings.seed)
+    learned = [by_id[member] for member in members]
+    held = [by_id[member] for member in splits[keys.VALIDATION]]
+    elements = _elements(config, learned)
+    references = fit_reference_energies(learned, elements)
+    torch.manual_seed(settings.seed)
+    potential = Potential(build_model(config), references)
+    shape_of = ShapeRule(
+        config.pixel_size_A,
+        potential.network.multiple_px,
+        config.image_px if config.network == "cnn" else None,
+    )
+    with_forces = settings.forces_weight > 0
+    train_sheets = make_sheets(learned, references, with_forces)
+    valid_sheets = make_sheets(held, references, with_forces)
+    if config.network == "cnn":
+        _check_one_size(name, [*learned, *held])
+    else:
+        # Below one tile and its context an image would wrap onto itself more than once.
+        least = potential.network.multiple_px * config.pixel_size_A
+        train_sheets = [repeat_to(sheet, least) for sheet in train_sheets]
+        valid_sheets = [repeat_to(sheet, least) for sheet in valid_sheets]
+    if settings.augmentation is None:
+        files = [read_images(file) for file in image_files]
+        train_sheets = attach_images(train_sheets, learned, files, potential, shape_of)
+        valid_sheets = attach_images(valid_sheets, held, files, potential, shape_of)
+    where = pick_device(device)
+    data = digest(
+        [[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members]
+    )
+    mark = stamp(
+        {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}, {"train": data}
+    )
+    result = train(
+        potential,
+        train_sheets,
+        valid_sheets,
+        settings,
+        shape_of,
+        where,
+        Path(checkpoints) if checkpoints else None,
+        mark,
+        progress=name,
+    )
+    trained = result.potential.cpu()
+    with atomic_path(curve) as temporary:
+        pd.DataFrame(result.curve).to_csv(temporary, index=False)
+    save_model(path, trained, _metadata(name, settings, learned, held, result, mark, where))
+    return trained
+
+
+def choose(members: Sequence[str], count: int | None, seed: int) -> list[str]:
+    """`count` of the training structures at random (None: all), always the same for the same seed; nested in
+    count.
+    """
+    if count is None or count >= len(members):
+        return list(members)
+    order = np.random.default_rng([seed, 1]).permutation(len(members))[:count]
+    return [members[i] for i in sorted(order)]
+
+
+def _elements(config: ModelConfig, structures: Sequence[Atoms]) -> list[str]:
+    if not isinstance(config.channels, str):
+        return list(config.channels)
+    return sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
+
+
+def _check_one_size(name: str, structures: Sequence[Atoms]) -> None:
+    cells = np.array([atoms.cell.lengths()[:2] for atoms in structures])
+    deviation = np.abs(cells / cells.mean(axis=0) - 1.0).max(axis=1)
+    worst = structures[int(deviation.argmax())].info[keys.STRUCTURE_ID]
+    if deviation.max() > LARGEST_PITCH_DEVIATION:
+        raise InputError(
+            f"models.{name}: a cnn takes one image size, but the cell of {worst} is {100 * deviation.max():.0f} % off"
+            f" the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %"
+        )
+
+
+def _metadata(
+    name: str,
+    settings: TrainingSettings,
+    learned: Sequence[Atoms],
+    held: Sequence[Atoms],
+    result: Result,
+    mark: str,
+    device: torch.device,
+) -> dict[str, Any]:
+    cells = np.array([atoms.cell.lengths()[:2] for atoms in learned])
+    final = result.curve[-1]
+    return {
+        "name": name,
+        "digest_of_settings_data_and_code": mark,
+        "training": settings.to_dict(),
+        "n_train": len(learned),
+        "n_validation": len(held),
+        "n_atoms_range": [min(map(len, learned)), max(map(len, learned))],
+        "cell_range_A": [cells.min(axis=0).tolist(), cells.max(axis=0).tolist()],
+        "families": sorted({atoms.info[keys.FAMILY] for atoms in learned}),
+        "final": {key: None if value != value else value for key, value in final.items()},
+        "seconds": result.seconds,
+        "samples_per_second": result.samples_per_second,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

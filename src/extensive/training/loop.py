@@ -1,0 +1,294 @@
+"""The training loop: energies, or energies and forces; resumable, and the same to the bit on a CPU.
+
+An epoch is determined by (seed, epoch) alone, so a training that is killed and started again repeats at most
+the epochs since its last checkpoint and ends with the same weights as one that ran through.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.models import Potential
+from extensive.training.augment import Sheet
+from extensive.training.checkpoint import load_checkpoint, save_checkpoint
+from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
+from extensive.training.settings import TrainingSettings
+
+# A checkpoint costs milliseconds; one this often bounds what a kill can lose.
+CHECKPOINT_EVERY_S = 15.0
+# Images that the standardisation of the input is fitted to.
+STATISTICS = 64
+
+
+@dataclass(frozen=True)
+class LossUnits:
+    """What errors are divided by in the loss."""
+
+    energy: float  # eV ('minmax') or eV/atom ('rms')
+    per_atom: bool  # whether energy errors are taken per atom
+    forces: float  # eV/Angstrom
+
+
+@dataclass
+class Result:
+    """What a training leaves: `potential` holds the averaged weights if there are any."""
+
+    potential: Potential
+    curve: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0  # over all sessions of this training
+    samples_per_second: float = 0.0
+
+
+def fit_units(sheets: Sequence[Sheet], scaling: str) -> LossUnits:
+    """Units of the loss from the training set, energies being less the per-element energies.
+
+    'minmax' divides total energies by their range, as the papers; 'rms' energies per atom by their root mean
+    square. Forces are divided by theirs.
+    """
+    energies = np.array([sheet.energy_eV for sheet in sheets])
+    per_atom = energies / np.array([len(sheet) for sheet in sheets])
+    forces = 1.0
+    if sheets[0].forces is not None:
+        forces = float(np.sqrt(np.mean(np.concatenate([sheet.forces for sheet in sheets]) ** 2))) or 1.0
+    if scaling == "minmax":
+        return LossUnits(float(np.ptp(energies)) or 1.0, False, forces)
+    return LossUnits(float(np.sqrt(np.mean(per_atom**2))) or 1.0, True, forces)
+
+
+def fit_output(potential: Potential, sheets: Sequence[Sheet], scaling: str, shape_of: ShapeRule) -> None:
+    """Set the potential's energy scale and shift, and the statistics of its images, from the training set.
+
+    'minmax' maps the training energies onto [0, 1] (papers). 'rms' takes the root mean square, of an ednn
+    that per square root of the terms that it sums: what a sum of independent outputs of order one comes to. A
+    sum over tiles must stay additive, so an ednn gets no shift.
+    """
+    energies = np.array([sheet.energy_eV for sheet in sheets])
+    if scaling == "minmax":
+        potential.energy_scale_eV = float(np.ptp(energies)) or 1.0
+        potential.energy_shift_eV = 0.0 if potential.config.network == "ednn" else float(energies.min())
+    else:
+        terms = 1
+        if potential.config.network == "ednn":
+            terms = math.prod(shape_of(sheets[0].cell)) / potential.network.multiple_px**2
+        potential.energy_scale_eV = float(np.sqrt(np.mean(energies**2) / terms)) or 1.0
+    with torch.no_grad():
+        groups = evaluation_batches(sheets[:: max(1, len(sheets) // STATISTICS)], shape_of)
+        images = [
+            (potential.images(g.atoms, g.shape) if g.images is None else g.images).flatten(2) for g in groups
+        ]
+        potential.network.standardize.fit(
+            torch.cat([part.transpose(0, 1).flatten(1) for part in images], 1)[None]
+        )
+
+
+def rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
+    """Factor on the learning rate at `step` of `steps`: 1 for 'constant', else linear warm-up and cosine
+    decay.
+    """
+    if settings.schedule == "constant":
+        return 1.0
+    warm = max(1, round(settings.warmup * steps))
+    if step < warm:
+        return (step + 1) / warm
+    progress = (step - warm) / max(1, steps - warm)
+    return settings.final_rate + (1.0 - settings.final_rate) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _penalty(errors: Tensor, settings: TrainingSettings) -> Tensor:
+    if settings.loss == "mse":
+        return errors.square()
+    size = errors.abs()
+    return torch.where(
+        size < settings.huber_delta, size.square(), settings.huber_delta * (2.0 * size - settings.huber_delta)
+    )
+
+
+def group_errors(potential: Potential, group: Group, training: bool) -> tuple[Tensor, Tensor | None]:
+    """Errors of a group's total energies (B,) in eV and, where it has forces, of forces (A, 2) in
+    eV/Angstrom.
+    """
+    atoms = group.atoms
+    if group.forces is not None:
+        atoms.positions.requires_grad_(True)
+    images = potential.images(atoms, group.shape) if group.images is None else group.images
+    output = potential.network(images, potential.pitch(atoms, group.shape))
+    energies = potential.energy_shift_eV + potential.energy_scale_eV * output
+    if group.forces is None:
+        return energies - group.energies, None
+    (gradient,) = torch.autograd.grad(energies.sum(), atoms.positions, create_graph=training)
+    return energies - group.energies, -gradient - group.forces
+
+
+def _backward(
+    potential: Potential, groups: list[Group], units: LossUnits, settings: TrainingSettings
+) -> float:
+    """Accumulate the gradient of one step's loss over its groups; returns the loss."""
+    n_structures = sum(len(group.atoms) for group in groups)
+    n_components = 2 * sum(len(group.atoms.positions) for group in groups)
+    total = 0.0
+    for group in groups:
+        energy_errors, force_errors = group_errors(potential, group, training=True)
+        if units.per_atom:
+            energy_errors = energy_errors / group.counts
+        loss = settings.energy_weight * _penalty(energy_errors / units.energy, settings).sum() / n_structures
+        if force_errors is not None:
+            penalty = _penalty(force_errors / units.forces, settings).sum()
+            loss = loss + settings.forces_weight * penalty / n_components
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
+def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRule) -> tuple[float, float]:
+    """Mean absolute errors over `sheets`: energies in meV/atom and forces in meV/Angstrom (nan without)."""
+    per_atom: list[Tensor] = []
+    components: list[Tensor] = []
+    device = next(potential.network.parameters()).device
+    for group in evaluation_batches(sheets, shape_of):
+        group = _to(group, device)
+        with torch.set_grad_enabled(group.forces is not None):
+            energies, forces = group_errors(potential, group, training=False)
+        per_atom.append((energies.detach() / group.counts).abs())
+        if forces is not None:
+            components.append(forces.detach().abs().flatten())
+    energy = keys.MEV_PER_EV * float(torch.cat(per_atom).mean()) if per_atom else math.nan
+    return energy, keys.MEV_PER_EV * float(torch.cat(components).mean()) if components else math.nan
+
+
+def _to(group: Group, device: torch.device) -> Group:
+    if device.type == "cpu":
+        return group
+    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "images")}
+    moved = {name: None if value is None else value.to(device) for name, value in moved.items()}
+    return replace(group, atoms=group.atoms.to(device), **moved)
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto' is cuda where there is one. Raises InputError for cuda without a GPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: cuda asked for, but no GPU is visible to PyTorch; use auto or cpu")
+    return torch.device(name)
+
+
+def train(
+    potential: Potential,
+    train_sheets: Sequence[Sheet],
+    valid_sheets: Sequence[Sheet],
+    settings: TrainingSettings,
+    shape_of: ShapeRule,
+    device: torch.device,
+    checkpoints: Path | None = None,
+    stamp: str = "",
+    progress: str = "training",
+) -> Result:
+    """Train the network of `potential` in place, and set its scale.
+
+    Continues from the folder `checkpoints` if what lies there bears this training's `stamp`. Raises
+    InputError for an empty training set, and for a loss that is no longer finite.
+    """
+    if not train_sheets:
+        raise InputError(f"{progress}: the training set is empty")
+    fit_output(potential, train_sheets, settings.scaling, shape_of)
+    units = fit_units(train_sheets, settings.scaling)
+    potential.to(device)
+    averaged = copy.deepcopy(potential) if settings.ema else potential
+    rule = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    decay = settings.weight_decay if settings.optimizer == "adamw" else 0.0
+    optimizer = rule(potential.network.parameters(), lr=settings.learning_rate, weight_decay=decay)
+    per_epoch = math.ceil(len(train_sheets) / settings.batch_size)
+    epochs = max(1, round(settings.samples / len(train_sheets)))
+    every = max(1, round(epochs / settings.validations))
+    result = Result(averaged)
+    start = 0
+    state = load_checkpoint(checkpoints, stamp, device) if checkpoints else None
+    if state is not None:
+        potential.network.load_state_dict(state["network"])
+        averaged.network.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+        start, result.curve, result.seconds = state["epoch"], state["curve"], state["seconds"]
+    clock = saved = time.perf_counter()
+    before = result.seconds
+    autocast = torch.autocast(
+        device.type, torch.bfloat16, enabled=settings.mixed_precision and device.type == "cuda"
+    )
+    bar = tqdm(
+        range(start, epochs), desc=progress, initial=start, total=epochs, unit="epoch", mininterval=2.0
+    )
+    for epoch in bar:
+        rng = np.random.default_rng([settings.seed, epoch])
+        loss = 0.0
+        batches = training_batches(train_sheets, settings.batch_size, settings.augmentation, shape_of, rng)
+        for index, groups in enumerate(batches):
+            step = epoch * per_epoch + index
+            rate = settings.learning_rate * rate_factor(step, epochs * per_epoch, settings)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+            with autocast:
+                loss += _backward(potential, [_to(group, device) for group in groups], units, settings)
+            if settings.clip_norm:
+                torch.nn.utils.clip_grad_norm_(potential.network.parameters(), settings.clip_norm)
+            optimizer.step()
+            if settings.ema:
+                _average(averaged, potential, min(settings.ema, (1 + step) / (10 + step)))
+        if not math.isfinite(loss):
+            raise InputError(f"{progress}: the loss is {loss} in epoch {epoch}; lower training.learning_rate")
+        result.seconds = before + time.perf_counter() - clock
+        last = epoch + 1 == epochs
+        if (epoch + 1) % every == 0 or last:
+            row = _curve_row(averaged, train_sheets, valid_sheets, shape_of)
+            row |= {"loss": loss / per_epoch, "learning_rate": rate, "seconds": result.seconds}
+            result.curve.append({"epoch": epoch + 1, **row})
+            bar.set_postfix_str(f"validation {row['valid_energy_mae_meV_per_atom']:.2f} meV/atom")
+        if checkpoints and (last or time.perf_counter() - saved > CHECKPOINT_EVERY_S):
+            save_checkpoint(checkpoints, stamp, _state(potential, averaged, optimizer, epoch + 1, result))
+            saved = time.perf_counter()
+    result.samples_per_second = epochs * len(train_sheets) / max(result.seconds, 1e-9)
+    return result
+
+
+def _average(averaged: Potential, potential: Potential, decay: float) -> None:
+    with torch.no_grad():
+        news = [parameter.detach() for parameter in potential.network.parameters()]
+        torch._foreach_lerp_(list(averaged.network.parameters()), news, 1.0 - decay)
+
+
+def _curve_row(
+    potential: Potential, train_sheets: Sequence[Sheet], valid_sheets: Sequence[Sheet], shape_of: ShapeRule
+) -> dict[str, float]:
+    # As many training structures as validation ones: the gap between the two is what the curve shows.
+    some = train_sheets[:: max(1, len(train_sheets) // max(1, len(valid_sheets)))]
+    train_energy, train_forces = mean_errors(potential, some, shape_of)
+    valid_energy, valid_forces = mean_errors(potential, valid_sheets, shape_of)
+    return {
+        "train_energy_mae_meV_per_atom": train_energy,
+        "valid_energy_mae_meV_per_atom": valid_energy,
+        "train_forces_mae_meV_per_A": train_forces,
+        "valid_forces_mae_meV_per_A": valid_forces,
+    }
+
+
+def _state(
+    potential: Potential, averaged: Potential, optimizer: torch.optim.Optimizer, epoch: int, result: Result
+) -> dict[str, Any]:
+    return {
+        "network": potential.network.state_dict(),
+        "averaged": averaged.network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "epoch": epoch,
+        "curve": result.curve,
+        "seconds": result.seconds,
+    }

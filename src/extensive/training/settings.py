@@ -1,0 +1,82 @@
+"""How a network is trained: plain data, one field per key of `training` in a model's configuration."""
+
+import dataclasses
+from typing import Any
+
+from extensive.errors import InputError
+from extensive.training.augment import Augmentation
+
+SCALINGS = ("minmax", "rms")
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("constant", "cosine")
+LOSSES = ("mse", "huber")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """Defaults live in the schema; these are the same, for use without the workflow."""
+
+    samples: int = (
+        20_000  # structures that pass through the network in all; epochs follow from the number of labels
+    )
+    batch_size: int = 8
+    seed: int = 0
+    labels: int | None = (
+        None  # train on this many of the training structures only (learning curves); None for all
+    )
+    forces_weight: float = (
+        1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
+    )
+    energy_weight: float = 1.0
+    scaling: str = (
+        "rms"  # energies scaled to [0, 1] over the training set ('minmax', papers) or by their spread
+    )
+    loss: str = "mse"  # squared error (papers), or 'huber': linear beyond `huber_delta` spreads
+    huber_delta: float = 0.1
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0  # AdamW's only
+    schedule: str = (
+        "cosine"  # 'constant' (papers), or a warm-up and a cosine down to `final_rate` of the rate
+    )
+    warmup: float = 0.02  # fraction of all steps
+    final_rate: float = 0.01
+    ema: float = 0.0  # decay per step of the averaged weights that are validated and saved; 0 for none
+    clip_norm: float = 0.0  # largest norm of a step's gradient; 0 for none
+    augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)  # None: fixed images
+    mixed_precision: bool = False  # bfloat16 autocast, on cuda only
+    validations: int = 40  # how often the validation set is predicted, in all
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a value that cannot be right."""
+        for key, choices in (
+            ("scaling", SCALINGS),
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("loss", LOSSES),
+        ):
+            if getattr(self, key) not in choices:
+                raise InputError(f"training.{key}: {getattr(self, key)!r}; it must be one of {list(choices)}")
+        for key in ("samples", "batch_size", "learning_rate", "validations"):
+            if getattr(self, key) <= 0:
+                raise InputError(f"training.{key}: {getattr(self, key)}; it must be positive")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"training.ema: {self.ema}; a decay is at least 0 and below 1")
+        if self.energy_weight < 0 or self.forces_weight < 0 or self.energy_weight + self.forces_weight == 0:
+            raise InputError("training.energy_weight, forces_weight: must not be negative, nor both 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":
+        """From a model's `training` mapping; InputError names an unknown key."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise InputError(f"training.{unknown[0]}: unknown key; known keys: {', '.join(sorted(known))}")
+        values = dict(values)
+        if isinstance(values.get("augmentation"), dict):
+            values["augmentation"] = Augmentation(**values["augmentation"])
+        return cls(**values)

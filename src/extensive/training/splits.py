@@ -1,0 +1,128 @@
+"""Who may be learned from: every structure belongs to exactly one set, and the sets stay apart.
+
+Structures of a `development` data set are divided between train, validation and test; all other data sets are
+test sets as a whole, named by their configuration. Nothing is chosen by looking at a test set: checkpoints
+and hyperparameters are chosen on `validation`.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+
+DEVELOPMENT = "development"
+
+
+def assign_sets(
+    structures: Iterable[Atoms],
+    set_of_dataset: Mapping[str, str],
+    seed: int,
+    block: int = 10,
+    md_test_every: int = 4,
+) -> dict[str, list[str]]:
+    """Divide structures among the sets of `keys.SETS`; returns {set: [structure_id, ...]}.
+
+    In every run of `block` consecutive indices of a development data set, one structure (drawn by a hash of
+    seed, data set and block) is test and another is validation: random, spread evenly over the data sets, and
+    unchanged for every structure already there when the archive grows. Pristine sheets are always trained on.
+    Frames of a development trajectory go alternately to train and (every `md_test_every`-th) to test, never
+    to validation: that is the correlated test of the papers. Frames of all other data sets go to the set that
+    the data set names.
+
+    Raises InputError for a data set without a set, or a set that does not exist.
+    """
+    if block < 3:
+        raise InputError(
+            f"training.splits.block: {block}; a block needs 3 or more structures, one of each kind"
+        )
+    if md_test_every < 2:
+        raise InputError(f"training.splits.md_test_every: {md_test_every}; must be 2 or more")
+    sets: dict[str, list[str]] = {name: [] for name in keys.SETS}
+    trajectories: dict[str, list[str]] = defaultdict(list)
+    for atoms in structures:
+        name, dataset = atoms.info[keys.STRUCTURE_ID], atoms.info[keys.DATASET]
+        belongs = set_of_dataset.get(dataset)
+        if belongs is None:
+            raise InputError(f"{name}: data set '{dataset}' is not in structures.datasets, so it has no set")
+        if belongs != DEVELOPMENT:
+            if belongs not in sets or belongs in (keys.TRAIN, keys.VALIDATION, keys.TEST):
+                raise InputError(f"structures.datasets.{dataset}.set: '{belongs}' is not one of {_choices()}")
+            sets[belongs].append(name)
+        elif atoms.info[keys.SAMPLER] == "md":
+            trajectories[atoms.info[keys.PARENT]].append(name)
+        elif atoms.info[keys.SAMPLER] == "pristine":
+            sets[keys.TRAIN].append(name)
+        else:
+            sets[_development_set(name, dataset, seed, block)].append(name)
+    for frames in trajectories.values():
+        for index, name in enumerate(sorted(frames)):
+            sets[keys.TEST if index % md_test_every == md_test_every - 1 else keys.TRAIN].append(name)
+    return {name: sorted(members) for name, members in sets.items()}
+
+
+def _choices() -> str:
+    return ", ".join(
+        [DEVELOPMENT, *(name for name in keys.SETS if name not in (keys.TRAIN, keys.VALIDATION, keys.TEST))]
+    )
+
+
+def _development_set(name: str, dataset: str, seed: int, block: int) -> str:
+    digits = name.rsplit("-", 1)[-1]
+    if not digits.isdigit():
+        raise InputError(f"structure_id '{name}': expected '<dataset>-<index>'")
+    group, place = divmod(int(digits), block)
+    key = hashlib.sha256(f"{seed}:{dataset}:{group}".encode()).digest()
+    test, validation = np.random.default_rng(list(key)).permutation(block)[:2]
+    return keys.TEST if place == test else keys.VALIDATION if place == validation else keys.TRAIN
+
+
+def parent_of(atoms: Atoms) -> str:
+    """What must stay on one side: the trajectory of an MD frame; a rattled structure stands for itself."""
+    return atoms.info[keys.PARENT] if atoms.info[keys.SAMPLER] == "md" else atoms.info[keys.STRUCTURE_ID]
+
+
+def check_honest(splits: Mapping[str, list[str]], structures: Iterable[Atoms]) -> None:
+    """Raise InputError unless every structure is in one set, once, and no set has seen another.
+
+    No parent is on two sides, except frames of one development trajectory in train and test (the correlated
+    test); no two sets hold the same geometry under different names.
+    """
+    by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
+    home: dict[str, str] = {}
+    for name, members in splits.items():
+        for member in members:
+            if member in home:
+                raise InputError(
+                    f"{member}: in the sets '{home[member]}' and '{name}'; a structure belongs to one"
+                )
+            if member not in by_id:
+                raise InputError(f"{member}: in the set '{name}' but not among the labelled structures")
+            home[member] = name
+    sides: dict[str, dict[str, str]] = defaultdict(dict)
+    geometries: dict[str, dict[str, str]] = defaultdict(dict)
+    for member, name in home.items():
+        atoms = by_id[member]
+        sides[parent_of(atoms)].setdefault(name, member)
+        geometries[_geometry(atoms)].setdefault(name, member)
+    for parent, where in sides.items():
+        if len(where) > 1 and set(where) != {keys.TRAIN, keys.TEST}:
+            raise InputError(f"parent '{parent}' is on several sides: {_places(where)}")
+        if len(where) > 1 and any(by_id[member].info[keys.SAMPLER] != "md" for member in where.values()):
+            raise InputError(f"parent '{parent}' is in train and test but is no trajectory: {_places(where)}")
+    for where in geometries.values():
+        if len(where) > 1:
+            raise InputError(f"the same geometry is in several sets: {_places(where)}")
+
+
+def _places(where: Mapping[str, str]) -> str:
+    return ", ".join(f"{member} in '{name}'" for name, member in sorted(where.items()))
+
+
+def _geometry(atoms: Atoms) -> str:
+    rounded = np.round(np.concatenate([atoms.cell.array, atoms.positions]), 5) + 0.0
+    return hashlib.sha256(atoms.numbers.tobytes() + rounded.tobytes()).hexdigest()
