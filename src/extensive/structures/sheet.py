@@ -1,12 +1,13 @@
 """Porous graphene of any size, made band by band: a sheet of 35 million atoms is never held whole.
 
-The sheet is a lattice of equal blocks, each a piece of graphene with one pore. Which pore a block has, and how its atoms
-are displaced, depends on (seed, row of blocks) alone, so that any band of the sheet can be made by itself.
+The sheet is a lattice of equal blocks, each a piece of graphene with one pore. Which pore a block has, and
+how its atoms are displaced, depends on (seed, row of blocks) alone, so that any band of the sheet can be made
+by itself.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 
 import numpy as np
@@ -25,9 +26,9 @@ from extensive.structures.lattices import (
 
 # Rectangular 4-atom cells of a block: 14.76 x 17.04 A at a = 2.46 A, about the size of the training cells.
 BLOCK_CELLS = (6, 4)
-# Equal-area radii (A) of the pores, for each shape in both orientations: the range of the training sheets. Their scale
-# is such that 92.2 % of the atoms of pristine graphene remain: 35.2 million on a square micrometre (Mills et al.,
-# Chem. Sci. 10, 4129 (2019), whose own pores are not known).
+# Equal-area radii (A) of the pores, for each shape in both orientations: the range of the training sheets.
+# Their scale is such that 92.2 % of the atoms of pristine graphene remain: 35.2 million on a square
+# micrometre (Mills et al., Chem. Sci. 10, 4129 (2019), whose own pores are not known).
 PORE_RADII_A = (1.4, 1.7, 2.0, 2.25, 2.45, 2.65, 2.85, 3.0)
 # Half a lattice cell either way: a pore's centre falls anywhere between the atoms.
 PORE_JITTER_A = (1.23, 2.13)
@@ -38,8 +39,11 @@ LARGEST_DISPLACEMENT_A = 0.15
 ROWS_KEPT = 4
 
 
+@cache
 def pore_blocks(lattice_constant: float) -> list[np.ndarray]:
-    """Positions (N, 2) in A of the blocks that sheets are made of: every shape with every radius, placed off-centre."""
+    """Positions (N, 2) in A of the blocks that sheets are made of: every shape with every radius, placed
+    off-centre.
+    """
     rng = np.random.default_rng(0)
     block = graphene(BLOCK_CELLS, lattice_constant)
     cell = block.cell.lengths()[:2]
@@ -61,9 +65,9 @@ class PorousSheet:
     """A porous graphene sheet of `blocks` (along x, along y) blocks, periodic in both directions; all carbon.
 
     `displacement_A` is the standard deviation of each coordinate's Gaussian displacement (cut off at three).
-    The same fields give the same atoms to the bit, whatever the order in which bands are asked for. Attributes:
-    cell (Lx, Ly) A, fingerprint, n_atoms, area_A2, density (fraction of the atoms of pristine graphene).
-    Raises InputError for fewer than one block or displacements above 0.15 A.
+    The same fields give the same atoms to the bit, whatever the order in which bands are asked for.
+    Attributes: cell (Lx, Ly) A, fingerprint, n_atoms, area_A2, density (fraction of the atoms of pristine
+    graphene). Raises InputError for fewer than one block or displacements above 0.15 A.
     """
 
     blocks: tuple[int, int]
@@ -103,7 +107,9 @@ class PorousSheet:
 
     @cached_property
     def _tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Atoms of all kinds of block one after the other (M, 2), their numbers of atoms, where each starts."""
+        """Atoms of all kinds of block one after the other (M, 2), their numbers of atoms, where each
+        starts.
+        """
         variants = pore_blocks(self.lattice_constant)
         sizes = np.array([len(variant) for variant in variants])
         return np.concatenate(variants), sizes, np.cumsum(sizes) - sizes
@@ -166,8 +172,8 @@ class PorousSheet:
     def atoms_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
         """Positions (N, 2) A with 0 <= x < Lx and y_low <= y < y_high, and atomic numbers (N,) uint8.
 
-        y may lie outside [0, Ly): periodic images come at their shifted y. Bands that tile [0, Ly) hold every atom of
-        the sheet exactly once.
+        y may lie outside [0, Ly): periodic images come at their shifted y. Bands that tile [0, Ly) hold every
+        atom of the sheet exactly once.
         """
         height, count = self._block_cell[1], self.blocks[1]
         parts = [np.empty((0, 2))]

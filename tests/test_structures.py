@@ -1,0 +1,484 @@
+"""Structures: lattices, defects, domains, pores, sampling, dimers, Ising lattices, very large sheets."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extensive import keys
+from extensive.config import complete_config, load_config, load_schema
+from extensive.errors import InputError
+from extensive.io import read_structures, write_structures
+from extensive.structures import generate_dataset, lattices, pores, sampling
+from extensive.structures.datasets import FAMILIES
+from extensive.structures.dimers import generate_dimers
+from extensive.structures.ising import generate_ising, ising_energy, metropolis
+from extensive.structures.lattices import bonds, coordination, minimum_distance, ring_sizes
+from extensive.structures.sheet import PorousSheet, square_micrometre_sheet
+
+ROOT = Path(__file__).resolve().parents[1]
+CUTOFF_A = 1.8
+SCHEMA = load_schema()
+
+
+def make(family="graphene", sampler="pristine", count=1, name="x", seed=1, **changes):
+    """A data set with the schema's defaults for all keys that are not given."""
+    entry = {"family": family, "sampler": sampler, "count": count, **changes}
+    config = complete_config({"structures": {"datasets": {name: entry}}}, SCHEMA)
+    return generate_dataset(name, config["structures"]["datasets"][name], seed)
+
+
+def make_ideal(family, count, **changes):
+    return make(family, "pristine", count, strain=0.0, **changes)
+
+
+def bond_lengths(atoms):
+    return np.linalg.norm(bonds(atoms, CUTOFF_A)[2], axis=1)
+
+
+def same(first, second):
+    return (
+        np.array_equal(first.positions, second.positions)
+        and np.array_equal(first.numbers, second.numbers)
+        and np.array_equal(first.cell, second.cell)
+    )
+
+
+def element_counts(atoms):
+    return dict(Counter(atoms.get_chemical_symbols()))
+
+
+# Lattices
+
+
+@pytest.mark.parametrize(("family", "constant"), [("graphene", 2.46), ("hbn", 2.504)])
+def test_pristine_sheet_is_a_flat_honeycomb(family, constant):
+    (atoms,) = make_ideal(family, 1)
+    assert len(atoms) == 60
+    np.testing.assert_allclose(atoms.cell.lengths()[:2], [5 * constant, 3 * np.sqrt(3) * constant], atol=1e-6)
+    np.testing.assert_allclose(bond_lengths(atoms), constant / np.sqrt(3), atol=2e-6)
+    assert (coordination(atoms, CUTOFF_A) == 3).all()
+    assert ring_sizes(*bonds(atoms, CUTOFF_A)) == [6] * 30
+    assert np.ptp(atoms.positions[:, 2]) == 0.0
+    assert atoms.pbc.tolist() == [True, True, False]
+
+
+def test_hbn_has_only_boron_nitrogen_bonds():
+    (atoms,) = make_ideal("hbn", 1)
+    i, j, _ = bonds(atoms, CUTOFF_A)
+    assert (atoms.numbers[i] + atoms.numbers[j] == 12).all()
+    assert (atoms.numbers[i] != atoms.numbers[j]).all()
+
+
+def test_rings_of_the_smallest_cell_are_hexagons():
+    assert ring_sizes(*bonds(lattices.graphene((1, 1)), CUTOFF_A)) == [6, 6]
+
+
+# Defects
+
+
+@pytest.mark.parametrize("family", ["graphene-vacancy", "hbn-vacancy"])
+def test_vacancy_leaves_three_atoms_with_two_bonds(family):
+    for atoms in make_ideal(family, 6):
+        assert len(atoms) == 59
+        assert Counter(coordination(atoms, CUTOFF_A)) == {3: 56, 2: 3}
+
+
+def test_hbn_vacancies_are_of_both_elements():
+    counts = [element_counts(atoms)["B"] for atoms in make_ideal("hbn-vacancy", 12)]
+    assert set(counts) == {29, 30}
+
+
+def test_substitution_and_antisite_stoichiometry():
+    for atoms in make_ideal("graphene-substitution", 8):
+        counts = element_counts(atoms)
+        assert counts["C"] == 59
+        assert counts.get("B", 0) + counts.get("N", 0) == 1
+    for atoms in make_ideal("hbn-substitution", 8):
+        counts = element_counts(atoms)
+        assert counts["C"] == 1
+        assert sorted([counts["B"], counts["N"]]) == [29, 30]
+    for atoms in make_ideal("hbn-antisite", 8):
+        counts = element_counts(atoms)
+        assert sorted(counts.values()) == [29, 31]
+        i, j, _ = bonds(atoms, CUTOFF_A)
+        assert (atoms.numbers[i] == atoms.numbers[j]).sum() == 6  # three like bonds, each direction
+
+
+def test_number_of_defects_is_within_its_range():
+    foreign = [60 - element_counts(a)["C"] for a in make_ideal("graphene-substitution", 20, defects=[2, 4])]
+    assert set(foreign) == {2, 3, 4}
+
+
+@pytest.mark.parametrize("supercell", [[2, 2], [3, 2], [5, 3], [10, 3]])
+def test_stone_wales_has_two_fives_two_sevens_and_sound_bonds(supercell):
+    for atoms in make_ideal("stone-wales", 4, supercell=supercell):
+        rings = Counter(ring_sizes(*bonds(atoms, CUTOFF_A)))
+        assert rings == {5: 2, 7: 2, 6: 2 * np.prod(supercell) - 4}
+        assert (coordination(atoms, CUTOFF_A) == 3).all()
+        assert bond_lengths(atoms).min() > 1.3
+        assert bond_lengths(atoms).max() < 1.55
+        if len(atoms) > 16:  # in the smallest cell the rings are squeezed against their images
+            assert len(bonds(atoms, 2.0)[0]) == 3 * len(atoms), "second neighbours nearer than 2 A"
+
+
+def test_stone_wales_bond_is_rotated_by_90_degrees():
+    """The defect's own bond, the shortest, lies across one of the directions of a pristine sheet's bonds."""
+    for atoms in make_ideal("stone-wales", 6):
+        _, _, vectors = bonds(atoms, CUTOFF_A)
+        shortest = vectors[np.argmin(np.linalg.norm(vectors, axis=1))]
+        angle = np.degrees(np.arctan2(shortest[1], shortest[0])) % 180
+        # Pristine bonds lie at 30, 90 and 150 degrees; turned ones at 0, 60 and 120.
+        # The cell is not hexagonal, which tilts the relaxed bond a little.
+        assert min(abs(angle - other) for other in (0.0, 60.0, 120.0, 180.0)) < 3.0, angle
+
+
+# Heterostructures
+
+
+def test_heterostructures_have_both_materials_on_one_honeycomb():
+    shapes = set()
+    for atoms in make_ideal("heterostructure", 15):
+        assert ring_sizes(*bonds(atoms, CUTOFF_A)) == [6] * 30
+        counts = element_counts(atoms)
+        fraction = (counts.get("B", 0) + counts.get("N", 0)) / 60
+        assert 0 < fraction < 1
+        # Vegard: the lattice constant is the mean weighted by composition.
+        np.testing.assert_allclose(atoms.cell[0, 0] / 5, 2.46 + fraction * (2.504 - 2.46), atol=1e-6)
+        i, j, _ = bonds(atoms, CUTOFF_A)
+        both = np.isin(atoms.numbers[i], (5, 7)) & np.isin(atoms.numbers[j], (5, 7))
+        assert (atoms.numbers[i] != atoms.numbers[j])[both].all()
+        shapes.add(atoms.info["shape"])
+    assert shapes == {"stripe-x", "stripe-y", "triangle", "disc", "patches"}
+
+
+@pytest.mark.parametrize(("shape", "axis"), [("stripe-x", 1), ("stripe-y", 0)])
+def test_stripes_run_along_their_axis(shape, axis):
+    """All atoms at one place across the stripe are of one material."""
+    for atoms in make_ideal("heterostructure", 5, shapes=[shape]):
+        carbon_at = {}
+        for number, place in zip(atoms.numbers, np.round(atoms.positions[:, axis], 4), strict=True):
+            carbon_at.setdefault(place, set()).add(number == 6)
+        assert all(len(kinds) == 1 for kinds in carbon_at.values())
+
+
+def test_composition_follows_its_range():
+    fractions = [
+        atoms.info["hbn_fraction"] for atoms in make_ideal("heterostructure", 20, hbn_fraction=[0.4, 0.6])
+    ]
+    assert 0.3 < min(fractions) < max(fractions) < 0.7
+
+
+# Pores
+
+
+def test_porous_sheets_are_connected_without_loose_ends():
+    for atoms in make_ideal("porous", 12):
+        assert len(atoms) < 60
+        assert coordination(atoms, CUTOFF_A).min() >= 2
+        assert len(pores.prune(atoms, CUTOFF_A)) == len(atoms)
+        rings = ring_sizes(*bonds(atoms, CUTOFF_A))
+        assert rings[-1] > 6
+        assert set(rings[:-1]) == {6}
+
+
+@pytest.mark.parametrize("shape", pores.SHAPES)
+def test_pores_of_one_radius_have_the_area_of_the_circle(shape):
+    grid = np.stack(np.meshgrid(*2 * [np.linspace(-6, 6, 601)]), axis=-1).reshape(-1, 2)
+    for turned in (False, True):
+        area = pores.inside_pore(shape, grid, 2.0, turned).sum() * (12 / 600) ** 2
+        assert area == pytest.approx(np.pi * 2.0**2, rel=0.01)
+        extent = np.ptp(grid[pores.inside_pore(shape, grid, 2.0, turned)], axis=0).max()
+        assert extent == pytest.approx(2.0 * pores.EXTENT_PER_RADIUS[shape], rel=0.02)
+
+
+def test_larger_pores_remove_more_atoms():
+    small = np.mean([len(a) for a in make_ideal("porous", 8, pore_radius_A=[1.5, 1.6])])
+    large = np.mean([len(a) for a in make_ideal("porous", 8, pore_radius_A=[3.2, 3.3])])
+    assert small > large + 5
+
+
+def test_prune_drops_chains_and_islands():
+    atoms = lattices.graphene((6, 4))
+    # A flake that hangs free in a large hole is not part of the sheet.
+    offset = atoms.positions[:, :2] - atoms.cell.lengths()[:2] / 2
+    distance = np.hypot(*offset.T)
+    cut = pores.prune(atoms[(distance > 5.5) | (distance < 2.9)], CUTOFF_A)
+    assert np.hypot(*(cut.positions[:, :2] - atoms.cell.lengths()[:2] / 2).T).min() > 5.0
+
+
+# Sampling
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_seed_same_structures_to_the_bit(family):
+    first, second = (make(family, "rattle", 4) for _ in range(2))
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+    assert not any(same(a, b) for a, b in zip(first, make(family, "rattle", 4, seed=2), strict=True))
+    assert not any(same(a, b) for a, b in zip(first, make(family, "rattle", 4, name="y"), strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("sampler", ["pristine", "rattle", "md"])
+def test_raising_the_count_keeps_earlier_structures(family, sampler):
+    few, many = make(family, sampler, 2), make(family, sampler, 5)
+    assert all(same(a, b) for a, b in zip(few, many, strict=False))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_structures_survive_the_file_unchanged(family, tmp_path):
+    made = make(family, "rattle", 3)
+    write_structures(tmp_path / "x.extxyz", made)
+    for before, after in zip(made, read_structures(tmp_path / "x.extxyz"), strict=True):
+        np.testing.assert_array_equal(np.round(before.positions, 6), np.round(after.positions, 6))
+        np.testing.assert_array_equal(before.numbers, after.numbers)
+        np.testing.assert_array_equal(after.info[keys.SUPERCELL], [5, 3])
+        for key in (keys.STRUCTURE_ID, keys.DATASET, keys.FAMILY, keys.SAMPLER, keys.PARENT):
+            assert after.info[key] == before.info[key]
+
+
+def test_identity_of_structures():
+    atoms = make("hbn", "rattle", 3, name="hbn-rattle")[2]
+    assert atoms.info[keys.STRUCTURE_ID] == atoms.info[keys.PARENT] == "hbn-rattle-00002"
+    assert atoms.info[keys.FAMILY] == "hbn"
+
+
+def test_rattle_has_the_amplitude_and_strain_asked_for():
+    reference = lattices.graphene((10, 6))
+    for atoms in make("graphene", "rattle", 4, supercell=[10, 6], displacement_A=[0.05, 0.06], strain=0.03):
+        strain = atoms.cell.lengths()[:2] / reference.cell.lengths()[:2] - 1
+        assert np.abs(strain).max() <= 0.03 + 1e-6
+        np.testing.assert_allclose(strain, atoms.info["strain"], atol=1e-6)
+        offset = atoms.positions[:, :2] - reference.positions[:, :2] * (1 + strain)
+        offset -= atoms.cell.lengths()[:2] * np.round(offset / atoms.cell.lengths()[:2])
+        assert np.sqrt((offset**2).mean()) == pytest.approx(atoms.info["displacement_A"], rel=0.15)
+        assert 0.05 <= atoms.info["displacement_A"] <= 0.06
+
+
+def test_no_pair_is_too_near_at_large_amplitudes():
+    for atoms in make("porous", "rattle", 6, displacement_A=[0.2, 0.2]):
+        assert minimum_distance(atoms) >= sampling.MINIMUM_DISTANCE_A - 3e-6
+
+
+def test_pristine_scan_starts_unstrained_and_fills_the_range():
+    strains = np.array([atoms.info["strain"] for atoms in make("graphene", "pristine", 16, strain=0.03)])
+    assert (strains[0] == 0).all()
+    assert (np.histogram(strains[:, 0], bins=4, range=(-0.03, 0.03))[0] >= 3).all()
+
+
+def test_strain_outside_the_middle_of_the_range():
+    for sampler in ("pristine", "rattle"):
+        for atoms in make("graphene", sampler, 12, strain_min=0.04, strain=0.07):
+            assert 0.04 - 1e-6 <= np.abs(atoms.info["strain"]).max() <= 0.07 + 1e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["graphene", "stone-wales", "porous"]))
+def test_every_structure_is_wrapped_and_rounded(seed, family):
+    (atoms,) = make(family, "rattle", 1, seed=seed)
+    lengths = atoms.cell.lengths()[:2]
+    assert (atoms.positions[:, :2] >= 0).all()
+    assert (atoms.positions[:, :2] < lengths).all()
+    np.testing.assert_array_equal(atoms.positions, np.round(atoms.positions, 6))
+    assert minimum_distance(atoms) >= 1.05 - 3e-6
+
+
+# Data sets and refusals
+
+
+def test_a_list_of_families_is_cycled_through():
+    made = make(["graphene", "hbn", "porous"], "rattle", 5, supercell=[10, 3])
+    assert [atoms.info[keys.FAMILY] for atoms in made] == ["graphene", "hbn", "porous", "graphene", "hbn"]
+    assert len(made[0]) == 120
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"family": "graphite"}, ["family", "graphite", "graphene"]),
+        ({"family": "porous", "supercell": [1, 1]}, ["pore_radius_A", "[1, 1]", "at most"]),
+        ({"family": "porous", "pore_radius_A": [2.0, 9.0]}, ["pore_radius_A", "9.0", "at most"]),
+        ({"family": "stone-wales", "supercell": [1, 2]}, ["supercell", "[1, 2]", "[2, 2]"]),
+        ({"displacement_A": [0.1, 0.05]}, ["displacement_A", "low <= high"]),
+        ({"displacement_A": [0.1, 0.9]}, ["displacement_A", "0.9", "0.25"]),
+        ({"strain": 0.5}, ["strain", "0.5", "0.2"]),
+        ({"strain_min": 0.1}, ["strain", "strain_min"]),
+        ({"count": 10**7}, ["count", "10000000", "1000000"]),
+        ({"family": "heterostructure", "shapes": ["slit"]}, ["shapes", "slit", "stripe-x"]),
+        ({"hbn_fraction": [0.5, 1.5]}, ["hbn_fraction", "1.5"]),
+        ({"defects": [1, 40]}, ["defects", "40", "15"]),
+    ],
+)
+def test_impossible_entries_are_refused_in_one_line(changes, words):
+    with pytest.raises(InputError) as caught:
+        make(**{"sampler": "rattle", **changes})
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in ["structures.datasets.x", *words]:
+        assert word in message
+
+
+def test_incomplete_entry_is_refused():
+    with pytest.raises(InputError, match="supercell is missing"):
+        generate_dataset("x", {"family": "graphene", "sampler": "rattle", "count": 1}, 1)
+
+
+@pytest.mark.parametrize("preset", ["smoke", "config", "paper"])
+def test_presets_make_every_family_and_set(preset):
+    config = load_config(ROOT / "config" / f"{preset}.yaml")
+    families, sets = set(), set()
+    for name, spec in config["structures"]["datasets"].items():
+        made = generate_dataset(name, {**spec, "count": min(spec["count"], 2)}, config["seed"])
+        assert made
+        families |= {atoms.info[keys.FAMILY] for atoms in made}
+        sets.add(spec["set"])
+    assert families == set(FAMILIES)
+    assert sets == {"development", "independent-md", "supercells", "interpolation", "extrapolation"}
+
+
+def test_default_preset_has_the_large_cells_of_the_transfer_test():
+    datasets = load_config(ROOT / "config" / "config.yaml")["structures"]["datasets"]
+    sizes = {4 * np.prod(s["supercell"]): s["count"] for s in datasets.values() if s["set"] == "supercells"}
+    assert sizes[120] >= 8
+    assert sizes[240] >= 4
+    assert sizes[360] >= 1
+
+
+# Dimers
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_dimers_cover_separations_and_stay_within_the_margins(dimensions):
+    config = complete_config({"structures": {"dimers": {"d": {"dimensions": dimensions, "count": 200}}}})
+    spec = config["structures"]["dimers"]["d"]
+    dimers = generate_dimers("d", spec, 3)
+    separations = np.array([atoms.info["separation_A"] for atoms in dimers])
+    low, high = spec["separation_A"]
+    assert (np.histogram(separations, bins=4, range=(low, high))[0] > 25).all()
+    for atoms in dimers:
+        place = atoms.positions[:, :dimensions]
+        assert place.min() >= spec["margin_A"] - 1e-6
+        assert place.max() <= spec["box_A"] - spec["margin_A"] + 1e-6
+        assert atoms.get_distance(0, 1) == pytest.approx(atoms.info["separation_A"], abs=1e-6)
+        assert atoms.info[keys.FAMILY] == "dimer"
+    again = generate_dimers("d", {**spec, "count": 5}, 3)
+    assert all(same(a, b) for a, b in zip(dimers, again, strict=False))
+
+
+def test_a_dimer_that_does_not_fit_is_refused():
+    config = complete_config({"structures": {"dimers": {"d": {"dimensions": 2, "count": 1, "box_A": 6.0}}}})
+    with pytest.raises(InputError, match=r"separation_A.*box_A 6"):
+        generate_dimers("d", config["structures"]["dimers"]["d"], 1)
+
+
+# Ising
+
+
+def test_ising_energies_of_known_lattices():
+    up = np.ones((8, 8), dtype=np.int8)
+    checkerboard = np.where(np.indices((8, 8)).sum(axis=0) % 2, 1, -1).astype(np.int8)
+    one_flipped = up.copy()
+    one_flipped[3, 4] = -1
+    stripes = up.copy()
+    stripes[:4] = -1
+    energies = ising_energy(np.stack([up, -up, checkerboard, one_flipped, stripes]))
+    np.testing.assert_array_equal(energies, [-128, -128, 128, -120, -128 + 2 * 2 * 8])
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_ising_energy_is_extensive(seed):
+    """A periodic lattice repeated along an axis has exactly twice the energy."""
+    spins = np.random.default_rng(seed).integers(0, 2, (3, 6, 6), dtype=np.int8) * 2 - 1
+    for axis in (1, 2):
+        np.testing.assert_array_equal(
+            ising_energy(np.concatenate([spins, spins], axis=axis)), 2 * ising_energy(spins)
+        )
+
+
+def test_metropolis_samples_the_boltzmann_distribution():
+    """Mean energy of the 4 x 4 lattice against the sum over all 65,536 states."""
+    states = np.unpackbits(np.arange(2**16, dtype=">u2").view(np.uint8).reshape(-1, 2), axis=1)
+    energies = ising_energy(states.reshape(-1, 4, 4).astype(np.int8) * 2 - 1)
+    for temperature in (1.8, 2.5, 4.0):
+        weights = np.exp(-(energies - energies.min()) / temperature)
+        exact = (weights * energies).sum() / weights.sum()
+        spread = np.sqrt((weights * energies**2).sum() / weights.sum() - exact**2)
+        start = np.ones((4000, 4, 4), dtype=np.int8)
+        made = metropolis(start, np.full(4000, temperature), 200, np.random.default_rng(5))
+        assert abs(ising_energy(made).mean() - exact) < 4 * spread / np.sqrt(4000)
+
+
+def test_ising_data_set_is_extendable_and_wide():
+    spec = {"length": 8, "samples": 600, "sweeps": 30, "temperatures": [1.0, 4.0]}
+    made = generate_ising(spec, 1)
+    assert made["spins"].shape == (600, 8, 8)
+    assert set(np.unique(made["spins"])) == {-1, 1}
+    np.testing.assert_array_equal(made["energies"], ising_energy(made["spins"]))
+    few = generate_ising({**spec, "samples": 50}, 1)
+    np.testing.assert_array_equal(few["spins"], made["spins"][:50])
+    assert made["energies"].min() == -128
+    assert made["energies"].max() > 0
+    assert np.isinf(made["temperatures"]).sum() == 75
+    with pytest.raises(InputError, match="even"):
+        generate_ising({**spec, "length": 7}, 1)
+
+
+# Very large sheets
+
+
+def test_square_micrometre_sheet_has_the_papers_size():
+    sheet = square_micrometre_sheet()
+    assert sheet.n_atoms >= 35_200_000
+    assert sheet.density == pytest.approx(0.922, abs=5e-4)
+    assert 1e8 <= sheet.area_A2 < 1.005e8
+
+
+def sorted_rows(positions):
+    return positions[np.lexsort(positions.T)]
+
+
+@pytest.mark.parametrize("displacement", [0.0, 0.05])
+def test_bands_hold_every_atom_once(displacement):
+    sheet = PorousSheet((4, 5), seed=2, displacement_A=displacement)
+    whole = sheet.whole()
+    assert len(whole) == sheet.n_atoms
+    assert (whole.positions[:, 0] >= 0).all()
+    assert (whole.positions[:, 0] < sheet.cell[0]).all()
+    edges = np.append(np.arange(0, sheet.cell[1], 7.3), sheet.cell[1])
+    # Asked for backwards: a band does not depend on what was made before it.
+    fresh = PorousSheet((4, 5), seed=2, displacement_A=displacement)
+    bands = [fresh.atoms_between(*pair) for pair in list(pairwise(edges))[::-1]]
+    union = np.concatenate([positions for positions, _ in bands])
+    np.testing.assert_array_equal(sorted_rows(union), sorted_rows(whole.positions[:, :2]))
+    assert all((numbers == 6).all() for _, numbers in bands)
+    assert sheet.fingerprint == fresh.fingerprint
+    assert sheet.fingerprint != PorousSheet((4, 5), seed=3, displacement_A=displacement).fingerprint
+
+
+def test_bands_beyond_the_cell_are_periodic_images():
+    sheet = PorousSheet((3, 3), seed=1, displacement_A=0.05)
+    below, _ = sheet.atoms_between(-5.0, 0.0)
+    top, _ = sheet.atoms_between(sheet.cell[1] - 5.0, sheet.cell[1])
+    np.testing.assert_allclose(sorted_rows(below), sorted_rows(top - (0.0, sheet.cell[1])), atol=1e-9)
+
+
+def test_porous_sheet_is_one_sound_piece_across_blocks():
+    sheet = PorousSheet((4, 3), seed=7)
+    atoms = sheet.whole()
+    assert len(pores.prune(atoms, CUTOFF_A)) == len(atoms)
+    rings = Counter(ring_sizes(*bonds(atoms, CUTOFF_A)))
+    assert sum(count for size, count in rings.items() if size > 6) == 12  # one pore for each block
+    assert min(rings) == 6
+    assert minimum_distance(PorousSheet((4, 3), seed=7, displacement_A=0.05).whole()) > 1.05
+
+
+def test_sheet_refuses_what_it_cannot_make():
+    with pytest.raises(InputError, match="blocks"):
+        PorousSheet((0, 3))
+    with pytest.raises(InputError, match=r"displacement_A.*0\.15"):
+        PorousSheet((2, 3), displacement_A=0.4)
