@@ -6,7 +6,7 @@
 """
 
 from extensive.inference.engine import Engine
-from extensive.inference.sources import AtomsSource, FileSource, Source
+from extensive.inference.sources import AtomsSource, FileSource, RepeatedSource, Source
 from extensive.inference.stream import SheetEnergy, peak_memory_GiB, stream_energy
 from extensive.inference.strips import Checkpoint, Strip, strips
 
@@ -15,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "Engine",
     "FileSource",
+    "RepeatedSource",
     "SheetEnergy",
     "Source",
     "Strip",

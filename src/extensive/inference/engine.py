@@ -26,7 +26,7 @@ from extensive.raster import check_sheet, pitch_features
 
 # Sides of a block (pixels). On a CPU: small enough for its features to stay in cache, large enough for its context
 # and the fixed cost of some twenty operations to be small beside it. On a GPU: enough work to fill it.
-BLOCK_PX = {"cpu": 256, "cuda": 2048}
+BLOCK_PX = {"cpu": 512, "cuda": 2048}
 # Images of up to this many blocks are evaluated in one piece.
 DIRECT_BLOCKS = 2
 CACHED_GRIDS = 64

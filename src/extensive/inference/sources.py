@@ -72,6 +72,24 @@ class AtomsSource:
         return positions, self._numbers[index]
 
 
+class RepeatedSource:
+    """nx x ny copies of a structure in memory, never held whole."""
+
+    def __init__(self, atoms: Atoms, nx: int, ny: int) -> None:
+        self._cell = AtomsSource(atoms)
+        self._nx, self._ny = nx, ny
+        self.cell = (self._cell.cell[0] * nx, self._cell.cell[1] * ny)
+        self.fingerprint = digest([self._cell.fingerprint, nx, ny])
+
+    def atoms_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (N, 2) and numbers (N,) of the band, periodic images included."""
+        positions, numbers = self._cell.atoms_between(y_low, y_high)
+        shifts = self._cell.cell[0] * np.arange(self._nx)
+        x = (positions[:, 0] + shifts[:, None]).ravel()
+        y = np.broadcast_to(positions[:, 1], (self._nx, len(positions))).ravel()
+        return np.stack([x, y], axis=1), np.tile(numbers, self._nx)
+
+
 class FileSource:
     """One structure of a plain extended XYZ file of any size, sorted into bands on disk in one pass.
 

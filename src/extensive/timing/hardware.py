@@ -6,8 +6,6 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import torch
-
 FLAGS_THAT_MATTER = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
@@ -36,36 +34,47 @@ def usable_cores() -> int:
 
 def hardware_label(device: str = "cpu") -> str:
     """A short name for the CSV column: the GPU's name, or processor model and number of usable cores."""
-    if device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.get_device_name(0)
+    if device != "cpu":
+        return _torch()["gpu"] or device
     model = _cpuinfo("model name") or platform.processor() or platform.machine()
     return f"{model} ({usable_cores()} cores)".replace(",", " ")
 
 
-def hardware_record() -> dict[str, Any]:
+def _torch() -> dict[str, Any]:
+    """What torch says of itself and its devices; empty where it is not installed, as beside GPAW on a cluster."""
+    try:
+        import torch
+    except ImportError:
+        return {}
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpu": gpu,
+        "cuda": torch.version.cuda if gpu else None,
+    }
+
+
+def hardware_record(with_torch: bool = True) -> dict[str, Any]:
     """Everything that a timing depends on and that can be read here, as JSON-able values."""
     try:
         memory_GiB = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError):
         memory_GiB = None
     flags = (_cpuinfo("flags") or "").split()
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "cpu_model": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "cpu_family_model": f"{_cpuinfo('cpu family')}/{_cpuinfo('model')}",
         "cpu_flags": [flag for flag in FLAGS_THAT_MATTER if flag in flags],
         "cores": usable_cores(),
         "memory_GiB": memory_GiB,
-        "load_average_at_start": round(os.getloadavg()[0], 2),
-        "gpu": gpu,
-        "cuda": torch.version.cuda if gpu else None,
-        "torch": torch.__version__,
-        "torch_threads": torch.get_num_threads(),
-        "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "load_average": round(os.getloadavg()[0], 2),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "python": platform.python_version(),
         "numpy": _version("numpy"),
         "ase": _version("ase"),
         "gpaw": _version("gpaw"),
         "platform": f"{platform.system()} {platform.machine()}",
+        **(_torch() if with_torch else {}),
     }

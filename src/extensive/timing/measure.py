@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from ase import Atoms
 
 from extensive.errors import InputError
 from extensive.io import atomic_path
-from extensive.keys import TIMING_COLUMNS
+from extensive.keys import ATOMS_PER_CELL, TIMING_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Timing:
 
     method: str
     device: str
-    n_cells: int
+    n_cells: float  # n_atoms / 60
     n_atoms: int
     seconds: float
     repeats: int
@@ -63,18 +61,15 @@ def median_seconds(
     return statistics.median(seconds), len(seconds)
 
 
+def cells_of_atoms(n_atoms: int) -> float:
+    """System size in the papers' unit, cells of 60 atoms; whole where it is whole."""
+    cells = n_atoms / ATOMS_PER_CELL
+    return int(cells) if cells == int(cells) else round(cells, 4)
+
+
 def supercell_of_cells(n_cells: int) -> tuple[int, int]:
     """The most nearly square (nx, ny) with nx * ny = n_cells, nx <= ny (the 60-atom cell is about square)."""
     if n_cells < 1:
         raise InputError(f"n_cells: {n_cells}; expected a positive number of 60-atom cells")
     nx = next(n for n in range(math.isqrt(n_cells), 0, -1) if n_cells % n == 0)
     return nx, n_cells // nx
-
-
-def repeat_cell(cell: Atoms, n_cells: int) -> Atoms:
-    """A supercell of `n_cells` copies of `cell`, as square as the number allows."""
-    nx, ny = supercell_of_cells(n_cells)
-    sheet = cell.repeat((nx, ny, 1))
-    if "supercell" in cell.info:
-        sheet.info["supercell"] = np.asarray(cell.info["supercell"]) * (nx, ny)
-    return sheet

@@ -1,0 +1,136 @@
+"""Seconds of one energy against system size: CNN, EDNN tiled and fused, from structure to energy."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from tqdm import tqdm
+
+from extensive.inference import Engine, RepeatedSource, stream_energy
+from extensive.inference.engine import torch_threads
+from extensive.models import Potential, load_model
+from extensive.structures.lattices import graphene
+from extensive.timing.hardware import hardware_label
+from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells
+
+DISPLACEMENT_A = 0.05
+# Up to this many cells the structure is in memory, as a user's would be; beyond, copies of it are streamed.
+CELLS_IN_MEMORY = 100
+
+
+@dataclass(frozen=True)
+class NetworkTimingSettings:
+    """`cells`: sizes in copies of the given cell; `budget_s` bounds the time of one point, `tiled_budget_s` of a tiled one."""
+
+    cells: Sequence[int]
+    dtypes: Sequence[str]
+    threads: int
+    repeats: int
+    budget_s: float
+    tiled_budget_s: float
+
+
+def timing_cell(supercell: Sequence[int], seed: int) -> Atoms:
+    """The rattled graphene cell of `supercell` (nx, ny) 4-atom cells that is repeated to larger and larger sheets."""
+    cells = (int(supercell[0]), int(supercell[1]))
+    atoms = graphene(cells)
+    rng = np.random.default_rng(seed)
+    atoms.positions[:, :2] += DISPLACEMENT_A * rng.standard_normal((len(atoms), 2))
+    return atoms
+
+
+def devices_for(device: str) -> list[str]:
+    """Devices to time: the CPU, and the GPU where `device` ('auto', 'cpu', 'cuda') wants one and there is one."""
+    return ["cpu"] + (["cuda"] if device != "cpu" and torch.cuda.is_available() else [])
+
+
+def time_networks(
+    models: Sequence[str | Path], cell: Atoms, settings: NetworkTimingSettings, device: str, progress: bool = False
+) -> list[Timing]:
+    """Rows for every model, device and size; `cell` is the structure that is repeated (60 atoms in results)."""
+    rows = []
+    for path in models:
+        for name in devices_for(device):
+            potential = load_model(path, name)
+            for row in time_network(potential, cell, settings, name):
+                rows.append(row)
+                if progress:
+                    tqdm.write(
+                        f"{row.method} {row.device}: {row.n_atoms} atoms in {row.seconds:.3g} s"
+                        f" ({1e6 * row.seconds / row.n_atoms:.3g} microseconds per atom)"
+                    )
+    return rows
+
+
+def time_network(
+    potential: Potential, cell: Atoms, settings: NetworkTimingSettings, device: str
+) -> Iterator[Timing]:
+    """Rows of one model on one device. A CNN has one size; an EDNN is timed tiled and, where it can be, fused."""
+    config = potential.config
+    suffix = "-paper" if config.form == "paper" else ""
+    if config.network == "cnn":
+        yield from _series(f"cnn{suffix}", [1], _whole(potential, cell, None), settings, settings.budget_s, device, cell)
+        return
+    method = "ednn-paper" if suffix else "ednn-tiled"
+    call = _whole(potential, cell, "tiled")
+    yield from _series(method, settings.cells, call, settings, settings.tiled_budget_s, device, cell)
+    if not potential.network.can_fuse:
+        return
+    for dtype in settings.dtypes:
+        engine = Engine(potential, dtype, device, settings.threads)
+        method = "ednn-fused" if dtype == "float32" else f"ednn-fused-{dtype}"
+        yield from _series(method, settings.cells, _fused(engine, cell), settings, settings.budget_s, device, cell)
+
+
+def _series(
+    method: str,
+    sizes: Sequence[int],
+    prepare: Callable[[int], Callable[[], object]],
+    settings: NetworkTimingSettings,
+    budget_s: float,
+    device: str,
+    cell: Atoms,
+) -> Iterator[Timing]:
+    """Time ever larger sizes until the next one, by proportion, would take longer than `budget_s` for one call."""
+    synchronise = torch.cuda.synchronize if device == "cuda" else None
+    last: tuple[int, float] | None = None
+    for n_cells in sorted(sizes):
+        if last and last[1] * n_cells / last[0] > budget_s:
+            return
+        call = prepare(n_cells)
+        with torch_threads(settings.threads):
+            # A second warm-up would double the price of the largest sizes, which have nothing left to warm.
+            warmup = 3 if n_cells <= CELLS_IN_MEMORY else 0
+            seconds, done = median_seconds(call, settings.repeats, warmup, synchronise, budget_s)
+        last = (n_cells, seconds)
+        n_atoms = len(cell) * n_cells
+        yield Timing(
+            method, device, cells_of_atoms(n_atoms), n_atoms, seconds, done, settings.threads, hardware_label(device)
+        )
+
+
+def _whole(potential: Potential, cell: Atoms, mode: str | None) -> Callable[[int], Callable[[], object]]:
+    """Evaluation of structures in memory, image and all, in float32."""
+
+    def prepare(n_cells: int) -> Callable[[], object]:
+        atoms = cell.repeat((*supercell_of_cells(n_cells), 1))
+        return lambda: potential.energies([atoms], mode)
+
+    return prepare
+
+
+def _fused(engine: Engine, cell: Atoms) -> Callable[[int], Callable[[], object]]:
+    """Evaluation by the inference engine."""
+
+    def prepare(n_cells: int) -> Callable[[], object]:
+        nx, ny = supercell_of_cells(n_cells)
+        if n_cells <= CELLS_IN_MEMORY:
+            atoms = cell.repeat((nx, ny, 1))
+            return lambda: engine.energy(atoms)
+        source = RepeatedSource(cell, nx, ny)
+        return lambda: stream_energy(engine, source)
+
+    return prepare

@@ -1,0 +1,25 @@
+"""Time the networks against system size, and measure what speed costs in accuracy."""
+
+import sys
+
+from extensive.errors import InputError
+from extensive.io import atomic_path, write_json
+from extensive.timing.hardware import hardware_record
+from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
+from extensive.timing.measure import write_timings
+from extensive.timing.precision import measure_precision
+
+values = dict(snakemake.params.settings)
+values.pop("models")
+try:
+    settings = NetworkTimingSettings(**values)
+    cell = timing_cell(snakemake.params.cell, snakemake.params.seed)
+    rows = time_networks(snakemake.input.models, cell, settings, snakemake.params.device, progress=True)
+    samples = [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
+    precision = measure_precision(snakemake.input.models, samples, settings.dtypes)
+    write_json(snakemake.output.hardware, hardware_record())
+    with atomic_path(snakemake.output.precision) as path:
+        precision.to_csv(path, index=False)
+    write_timings(snakemake.output.networks, rows)
+except InputError as error:
+    sys.exit(f"timing: {error}")
