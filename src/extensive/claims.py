@@ -36,7 +36,7 @@ def claims_table(
 ) -> pd.DataFrame:
     """A row or more for each claim, from the files of a run; `ours` is empty where the run lacks the file.
 
-    `cnn` and `ednn` name models; `dimers` maps 2D and 3D, `ising` lattice sides, to predictions `<model>-<set>`.
+    `cnn` and `ednn` name models; `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names.
     """
     run = Path(run)
     rows = [
@@ -184,6 +184,10 @@ def _model_systems(
         )
         value = _value(run / source, pd.read_csv, separation)
         yield ("C7", f"{title}, separation", "Angstrom", None, value, dataset, source)
+        outside = f"predictions/{name}-extrapolation.csv"
+        value = _value(run / outside, pd.read_csv, energy)
+        title = f"{title} outside the range, energy"
+        yield ("C8", title, "meV", None, value, f"{dataset}-extrapolation", outside)
     for side, name in ising.items():
         source = f"predictions/{name}.csv"
 

@@ -19,11 +19,11 @@ BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
 
 def publish(run: str | Path, published: str | Path, readme: str | Path) -> list[Path]:
-    """Copy a finished run's results, each file whole or not at all, then put its claims table into the README.
+    """Copy a finished run's results, each file whole or not at all, then put its claims into the README.
 
-    Files of an earlier publication that this run does not have are left alone: what took a cluster is not lost
-    to a smaller run. Returns the files written. Raises InputError, before anything is written, for a run that has
-    no claims table or for a README without markers.
+    Files of an earlier publication that this run does not have are left alone: what took a cluster is not
+    lost to a smaller run. Returns the files written. Raises InputError, before anything is written, for a run
+    that has no claims table or for a README without markers.
     """
     run, published, readme = Path(run), Path(published), Path(readme)
     claims = run / "tables" / "claims.csv"

@@ -1,4 +1,4 @@
-"""Figure `components`: kinetic, electrostatic and exchange-correlation parts of the energy, each by an EDNN."""
+"""Figure `components`: kinetic, electrostatic and exchange-correlation energy, each by an EDNN."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Figure `convergence`: what the DFT settings themselves cost in accuracy: k-points, grid, vacuum, egg-box noise."""
+"""Figure `convergence`: what the DFT settings cost in accuracy: k-points, grid, vacuum, egg-box noise."""
 
 import pandas as pd
 
@@ -26,7 +26,7 @@ def from_files(convergence: str) -> Drawing:
 def draw(convergence: pd.DataFrame) -> Drawing:
     """A panel for each study: absolute error (meV/atom) by setting, the production setting marked."""
     studies = list(dict.fromkeys(convergence["study"]))
-    columns = min(len(studies), 3)
+    columns = len(studies) if len(studies) <= 4 else 3
     rows = -(-len(studies) // columns)
     figure = new_figure(DOUBLE_IN, 2.2 * rows + 0.3)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()

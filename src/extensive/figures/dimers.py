@@ -20,9 +20,11 @@ COLUMNS = ("structure_id", "energy_dft_eV", "energy_predicted_eV")
 SEPARATION_COLUMNS = ("separation_true_A", "separation_predicted_A")
 
 
-def from_files(dimer_2d: str, dimer_3d: str) -> Drawing:
-    """Draw from the predictions CSVs of the dimers in 2D and in 3D."""
-    return draw({name: read_table(path, COLUMNS) for name, path in (("2D", dimer_2d), ("3D", dimer_3d))})
+def from_files(**paths: str) -> Drawing:
+    """Draw from predictions CSVs, given as dimers_2d=path and dimers_3d=path."""
+    return draw(
+        {name.removeprefix("dimers_").upper(): read_table(path, COLUMNS) for name, path in paths.items()}
+    )
 
 
 @styled

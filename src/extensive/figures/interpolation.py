@@ -32,7 +32,7 @@ def from_files(**paths: str) -> Drawing:
 
 @styled
 def draw(tables: dict[tuple[str, str], pd.DataFrame]) -> Drawing:
-    """Absolute errors (meV/atom) by (model, set): (a) per set, (b) mean per data set of the two outer sets."""
+    """Absolute errors (meV/atom) by (model, set): (a) per set, (b) mean per data set of the outer sets."""
     tables = {key: table for key, table in tables.items() if len(table)}
     models = list(dict.fromkeys(model for model, _ in tables))
     sets = [name for name in SETS if any(key[1] == name for key in tables)]

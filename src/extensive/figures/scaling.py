@@ -37,6 +37,7 @@ METHODS = {
     "ednn-paper": ("EDNN tiled, papers' form", PURPLE, "v"),
     "ednn-tiled": ("EDNN tiled", SKY, "^"),
     "ednn-fused": ("EDNN fused", BLUE, "o"),
+    "ednn-fused-bfloat16": ("EDNN fused, bfloat16", "#003D66", "P"),
     "ednn-streamed": ("EDNN streamed sheet", GREEN, "*"),
 }
 DURATIONS_YEAR_S = 3.156e7
@@ -72,7 +73,7 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     for index, (key, series) in enumerate(timings.groupby(["method", "device", "cores"], sort=False)):
         method, device, cores = key
         fit = fit_of.get(key)
-        where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else device.upper()
+        where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else "GPU"
         _series(axes, method, where, series.sort_values("n_cells"), fit, devices.index(device), index)
         if method == "gpaw" and fit:
             _extrapolate(axes, fit, series["n_cells"].max(), reach, top)
@@ -189,7 +190,7 @@ def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
             linewidths=0.9,
             edgecolors=colour,
             facecolors=colour if number == 0 else "white",
-            label=f"{title}, {device.upper()}",
+            label=f"{title}, {'GPU' if device == 'cuda' else 'CPU'}",
         )
         largest = part.loc[part["n_cells"].idxmax()]
         axes.annotate(

@@ -1,0 +1,430 @@
+"""Figures, each PDF + PNG + CSV, and the table of claims; drawn from the run's files without torch or GPAW."""
+
+import json
+
+CNN, EDNN = config["figures"]["cnn"], config["figures"]["ednn"]
+PANELS = {panel: name for panel, name in config["figures"]["inputs"].items() if name in [*SHEETS, *DIMERS]}
+DRAWN = f"{RUN}/figures/{{figure}}"
+DATA = f"{RUN}/figures/data"
+# What each figure needs the configuration to have; the others' data are made on request.
+POSSIBLE = {
+    "inputs": bool(PANELS),
+    "kernel": CNN in MODELS and config["figures"]["kernel"] in SHEETS,
+    "networks": CNN in MODELS or EDNN in MODELS,
+    "tiles": EDNN in MODELS and config["figures"]["tiles"] in SHEETS,
+    "cnn-accuracy": CNN in MODELS,
+    "ednn-accuracy": EDNN in MODELS,
+    "scaling": EDNN in MODELS,
+    "dimers": bool(DIMERS),
+    "ising": bool(ISING),
+    "interpolation": EDNN in MODELS and "extrapolation" in PRESENT,
+}
+CHOSEN = config["figures"]["draw"]
+if CHOSEN is None:
+    CHOSEN = [figure for figure, possible in POSSIBLE.items() if possible]
+for figure in CHOSEN:
+    if not POSSIBLE.get(figure, True):
+        raise WorkflowError(
+            f"figures.draw: {figure!r} cannot be drawn; models or data sets that figures.* names are missing"
+        )
+FIGURES = expand(DRAWN + ".{suffix}", figure=CHOSEN, suffix=["pdf", "png", "csv"])
+TABLES = [f"{RUN}/tables/claims.csv"]
+
+
+def figure_files(figure: str, category: str, subject: str) -> dict:
+    """Outputs of a figure; its PNG goes into the report, captioned with its own numbers."""
+    stem = f"{RUN}/figures/{figure}"
+    picture = report(
+        stem + ".png",
+        caption=f"../report/{figure}.rst",
+        category=category,
+        labels={"figure": figure, "shows": subject},
+    )
+    return {
+        "png": picture,
+        "pdf": stem + ".pdf",
+        "csv": stem + ".csv",
+        "numbers": f"{DATA}/{figure}-numbers.json",
+    }
+
+
+def figure_code(module: str) -> list[str]:
+    """Modules that one figure is drawn by: an edit redraws that figure alone."""
+    return code("errors", "io", "keys", "figures/style", "figures/predictions", f"figures/{module}")
+
+
+def caption_numbers(wildcards, output) -> dict:
+    """Numbers that a figure's caption quotes, once it is drawn. Derived from an output, so never a reason to rerun."""
+    path = Path(output.numbers)
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def predicted(model: str, *parts: str) -> dict:
+    """Predictions of a model by set, of those that the configuration has, named as Python names."""
+    return {
+        part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv" for part in parts if part in PRESENT
+    }
+
+
+rule figure_data_inputs:
+    input:
+        **{panel: f"{RUN}/structures/{name}.extxyz" for panel, name in PANELS.items()},
+        code=code("errors", "io", "raster", "figure_data"),
+    output:
+        f"{DATA}/inputs.npz",
+    log:
+        f"{RUN}/logs/figures/data-inputs.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/data-inputs.tsv"
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        pixel_size_A=config["raster"]["pixel_size_A"],
+        sigma_A=config["raster"]["sigma_A"],
+    message:
+        "Images for figure inputs"
+    script:
+        "../scripts/figure-data.py"
+
+
+use rule figure_data_inputs as figure_data_kernel with:
+    input:
+        weights=f"{RUN}/models/{CNN}.pt",
+        description=f"{RUN}/models/{CNN}.json",
+        structures=f"{RUN}/structures/{config['figures']['kernel']}.extxyz",
+        code=code("errors", "io", "raster", "models", "figure_data"),
+    output:
+        f"{DATA}/kernel.npz",
+    log:
+        f"{RUN}/logs/figures/data-kernel.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/data-kernel.tsv"
+    params:
+        model=CNN,
+    message:
+        "A convolution for figure kernel"
+
+
+use rule figure_data_inputs as figure_data_tiles with:
+    input:
+        weights=f"{RUN}/models/{EDNN}.pt",
+        description=f"{RUN}/models/{EDNN}.json",
+        structures=f"{RUN}/structures/{config['figures']['tiles']}.extxyz",
+        code=code("errors", "io", "raster", "models", "figure_data"),
+    output:
+        f"{DATA}/tiles.npz",
+    log:
+        f"{RUN}/logs/figures/data-tiles.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/data-tiles.tsv"
+    params:
+        model=EDNN,
+    message:
+        "Tile energies for figure tiles"
+
+
+use rule figure_data_inputs as figure_data_networks with:
+    input:
+        weights=[f"{RUN}/models/{model}.pt" for model in (CNN, EDNN) if model in MODELS],
+        description=[f"{RUN}/models/{model}.json" for model in (CNN, EDNN) if model in MODELS],
+        code=code("errors", "io", "raster", "models", "figure_data"),
+    output:
+        f"{DATA}/networks.json",
+    log:
+        f"{RUN}/logs/figures/data-networks.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/data-networks.tsv"
+    params:
+        models=[model for model in (CNN, EDNN) if model in MODELS],
+    message:
+        "Layers for figure networks"
+
+
+rule figure_inputs:
+    input:
+        data=f"{DATA}/inputs.npz",
+        code=figure_code("inputs"),
+    output:
+        **figure_files("inputs", "Method", "images that the networks see"),
+    log:
+        f"{RUN}/logs/figures/inputs.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/inputs.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        module="inputs",
+        numbers=caption_numbers,
+    message:
+        "Figure {params.module}"
+    script:
+        "../scripts/figure.py"
+
+
+use rule figure_inputs as figure_kernel with:
+    input:
+        data=f"{DATA}/kernel.npz",
+        code=figure_code("kernel"),
+    output:
+        **figure_files("kernel", "Method", "one convolution in numbers"),
+    log:
+        f"{RUN}/logs/figures/kernel.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/kernel.tsv"
+    params:
+        module="kernel",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_networks with:
+    input:
+        data=f"{DATA}/networks.json",
+        code=figure_code("networks"),
+    output:
+        **figure_files("networks", "Method", "the networks' layers"),
+    log:
+        f"{RUN}/logs/figures/networks.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/networks.tsv"
+    params:
+        module="networks",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_tiles with:
+    input:
+        data=f"{DATA}/tiles.npz",
+        code=figure_code("tiles"),
+    output:
+        **figure_files("tiles", "Method", "focus and context tiles, summed"),
+    log:
+        f"{RUN}/logs/figures/tiles.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/tiles.tsv"
+    params:
+        module="tiles",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_cnn_accuracy with:
+    input:
+        **predicted(CNN, "test", "independent-md"),
+        code=figure_code("cnn_accuracy"),
+    output:
+        **figure_files("cnn-accuracy", "Accuracy", "CNN against DFT"),
+    log:
+        f"{RUN}/logs/figures/cnn-accuracy.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/cnn-accuracy.tsv"
+    params:
+        module="cnn_accuracy",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_ednn_accuracy with:
+    input:
+        **predicted(EDNN, "test", "independent-md", "supercells"),
+        code=figure_code("ednn_accuracy"),
+    output:
+        **figure_files("ednn-accuracy", "Accuracy", "EDNN against DFT and chemical accuracy"),
+    log:
+        f"{RUN}/logs/figures/ednn-accuracy.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/ednn-accuracy.tsv"
+    params:
+        module="ednn_accuracy",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_interpolation with:
+    input:
+        **{
+            f"{model}_{part}": path
+            for model in (CNN, EDNN)
+            if model in MODELS
+            for part, path in predicted(model, "test", "interpolation", "extrapolation").items()
+        },
+        code=figure_code("interpolation"),
+    output:
+        **figure_files("interpolation", "Accuracy", "inside and outside the training range"),
+    log:
+        f"{RUN}/logs/figures/interpolation.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/interpolation.tsv"
+    params:
+        module="interpolation",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_learning_curves with:
+    input:
+        curves=f"{RUN}/tables/learning-curves.csv",
+        code=figure_code("learning_curves"),
+    output:
+        **figure_files("learning-curves", "Accuracy", "error against number of labels"),
+    log:
+        f"{RUN}/logs/figures/learning-curves.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/learning-curves.tsv"
+    params:
+        module="learning_curves",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_convergence with:
+    input:
+        convergence=f"{RUN}/reference/convergence.csv",
+        code=figure_code("convergence"),
+    output:
+        **figure_files("convergence", "Accuracy", "what the DFT settings cost"),
+    log:
+        f"{RUN}/logs/figures/convergence.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/convergence.tsv"
+    params:
+        module="convergence",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_components with:
+    input:
+        components=f"{RUN}/predictions/{EDNN}-components.csv",
+        code=figure_code("components"),
+    output:
+        **figure_files("components", "Accuracy", "parts of the energy"),
+    log:
+        f"{RUN}/logs/figures/components.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/components.tsv"
+    params:
+        module="components",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_scaling with:
+    input:
+        dft=f"{RUN}/timings/dft.csv",
+        networks=f"{RUN}/timings/networks.csv",
+        exponents=f"{RUN}/timings/exponents.json",
+        sheet=f"{RUN}/timings/sheet.csv",
+        code=figure_code("scaling"),
+    output:
+        **figure_files("scaling", "Speed", "time against number of atoms"),
+    log:
+        f"{RUN}/logs/figures/scaling.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/scaling.tsv"
+    params:
+        module="scaling",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_dimers with:
+    input:
+        **{
+            f"dimers_{config['structures']['dimers'][name]['dimensions']}d": f"{RUN}/predictions/cnn-{name}.csv"
+            for name in DIMERS
+        },
+        code=figure_code("dimers"),
+    output:
+        **figure_files("dimers", "Model systems", "Lennard-Jones dimers"),
+    log:
+        f"{RUN}/logs/figures/dimers.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/dimers.tsv"
+    params:
+        module="dimers",
+        numbers=caption_numbers,
+
+
+use rule figure_inputs as figure_ising with:
+    input:
+        **{f"lattice_{length}": f"{RUN}/predictions/ednn-ising-{length}.csv" for length in ISING},
+        code=figure_code("ising"),
+    output:
+        **figure_files("ising", "Model systems", "Ising lattices"),
+    log:
+        f"{RUN}/logs/figures/ising.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/ising.tsv"
+    params:
+        module="ising",
+        numbers=caption_numbers,
+
+
+rule claims:
+    input:
+        predictions=PREDICTIONS,
+        timings=(
+            expand(
+                f"{RUN}/timings/{{file}}", file=["dft.csv", "networks.csv", "exponents.json", "sheet.csv"]
+            )
+            if "scaling" in CHOSEN
+            else []
+        ),
+        figures=expand(DRAWN + ".csv", figure=[figure for figure in ("inputs", "tiles") if figure in CHOSEN]),
+        code=code("errors", "io", "keys", "claims", "figures/predictions", "figures/style"),
+    output:
+        report(
+            f"{RUN}/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"figure": "claims", "shows": "the papers' claims and this run's numbers"},
+        ),
+    log:
+        f"{RUN}/logs/figures/claims.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/claims.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        settings={
+            "run": RUN,
+            "cnn": CNN,
+            "ednn": EDNN,
+            "dimers": {
+                f"{config['structures']['dimers'][name]['dimensions']}D": f"cnn-{name}" for name in DIMERS
+            },
+            "ising": {length: f"ednn-ising-{length}" for length in ISING},
+        },
+    message:
+        "The papers' claims beside this run's numbers"
+    script:
+        "../scripts/claims.py"
+
+
+rule publish:
+    input:
+        FIGURES,
+        TABLES,
+        code=code("errors", "io", "claims", "publish"),
+    log:
+        f"{RUN}/logs/figures/publish.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/publish.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        run=RUN,
+        published="results/published",
+        readme="README.md",
+    message:
+        "Publishing {params.run}"
+    script:
+        "../scripts/publish.py"
