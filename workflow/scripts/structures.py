@@ -1,14 +1,21 @@
 """Make one data set of sheets."""
 
+import sys
+
+from extensive.errors import InputError
 from extensive.io import write_structures
 from extensive.structures import generate_dataset
 
-write_structures(
-    snakemake.output[0],
-    generate_dataset(
-        snakemake.wildcards.dataset,
-        snakemake.params.spec,
-        snakemake.params.seed,
-        snakemake.params.lattice_constants,
-    ),
-)
+sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
+try:
+    write_structures(
+        snakemake.output[0],
+        generate_dataset(
+            snakemake.wildcards.dataset,
+            snakemake.params.spec,
+            snakemake.params.seed,
+            snakemake.params.lattice_constants,
+        ),
+    )
+except InputError as error:
+    sys.exit(f"structures: {error}")
