@@ -212,6 +212,14 @@ def test_potential_of_many_sheets_is_that_of_each():
     assert model.energies([doubled])[0] == pytest.approx(2 * together[0], abs=1e-8)
 
 
+def test_bfloat16_networks_keep_their_atoms_in_place():
+    model, sheets = potential(), [sheet(seed=seed, symbols=("C",)) for seed in range(4)]
+    exact = model.energies(sheets)
+    model.network.to(torch.bfloat16)
+    rounded = model.energies(sheets)
+    assert 0 < np.abs(rounded - exact).max() < 0.1 * np.ptp(exact)
+
+
 def test_reference_energies_are_summed():
     model, atoms = potential(), sheet()
     with torch.no_grad():

@@ -61,6 +61,11 @@ class Potential(nn.Module):
         return self.network.config
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the network's weights."""
+        return next(self.network.parameters()).dtype
+
+    @property
     def elements(self) -> list[str]:
         """Elements that the potential knows."""
         return list(self.reference_energies_eV)
@@ -93,7 +98,10 @@ class Potential(nn.Module):
 
     def forward(self, batch: AtomBatch, shape: tuple[int, int], mode: str | None = None) -> Tensor:
         """Energies (B,), eV, float64, of structures that share one image `shape`; differentiable twice."""
-        output = self.network(self.images(batch, shape), self.pitch(batch, shape), mode)
+        images, pitch = self.images(batch, shape), self.pitch(batch, shape)
+        if images.dtype != self.dtype:  # a bfloat16 network still needs its atoms where they are
+            images, pitch = images.to(self.dtype), None if pitch is None else pitch.to(self.dtype)
+        output = self.network(images, pitch, mode)
         return self.reference(batch) + self.energy_shift_eV + self.energy_scale_eV * output
 
     def energy_and_forces(
@@ -140,7 +148,8 @@ class Potential(nn.Module):
         self, structures: Sequence[Atoms], batch_atoms: int
     ) -> Iterator[tuple[list[int], AtomBatch, tuple[int, int]]]:
         """Structures grouped by image shape, a bounded number of atoms at a time."""
-        parameter = next(self.network.parameters())
+        device = next(self.network.parameters()).device
+        dtype = torch.promote_types(self.dtype, torch.float32)
         by_shape: dict[tuple[int, int], list[int]] = {}
         for i, atoms in enumerate(structures):
             by_shape.setdefault(self.image_shape(np.diag(atoms.cell)), []).append(i)
@@ -149,7 +158,7 @@ class Potential(nn.Module):
             for i in [*members, None]:
                 if group and (i is None or n_atoms + len(structures[i]) > batch_atoms):
                     chosen = [structures[j] for j in group]
-                    yield group, batch_from_atoms(chosen, parameter.dtype, parameter.device), shape
+                    yield group, batch_from_atoms(chosen, dtype, device), shape
                     group, n_atoms = [], 0
                 if i is not None:
                     group.append(i)
