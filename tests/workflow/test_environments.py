@@ -10,8 +10,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 # Names, and versions, that differ between the two registries; the reason stands in the environment's file.
-CONDA_NAMES = {"torch": "pytorch", "pyyaml": "pyyaml"}
-OLDER_IN_CONDA = {"gpaw", "gpaw-data", "ase", "pandas"}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
+OLDER_IN_CONDA = {"gpaw", "gpaw-data", "ase", "pandas", "snakemake", "snakemake-executor-plugin-slurm"}
 
 
 def pins() -> dict[str, str]:

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# cancel.sh NUMBER...: ends PBS jobs.
+exec qdel "$@"
