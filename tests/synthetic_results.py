@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from extensive.io import write_json
+from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 
 FAMILIES = (
     "graphene",
@@ -42,7 +43,7 @@ def predictions(
                 energy = n * (BASE_EV.get(family, -9.0) + rng.uniform(0, 0.25))
                 error = 1e-3 * error_meV_per_atom * rng.normal() * np.sqrt(60 * n)
                 rows.append((f"{family}-rattle-{len(rows):05d}", family, "rattle", n, energy, energy + error))
-    columns = ["structure_id", "family", "sampler", "n_atoms", "energy_dft_eV", "energy_predicted_eV"]
+    columns = list(PREDICTION_COLUMNS)
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -110,7 +111,7 @@ def timings() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict]:
                     "confidence": 0.95,
                 }
             )
-    columns = ["method", "device", "n_cells", "n_atoms", "seconds", "repeats", "cores", "hardware"]
+    columns = list(TIMING_COLUMNS)
     table = pd.DataFrame(rows, columns=columns)
     sheet = pd.DataFrame(
         [("ednn-streamed", "cpu", 588_000, 35_280_000, 240.0, 1, 2, "test machine", 2.5, -3.2e8)],

@@ -125,15 +125,15 @@ def _speed(run: Path) -> Iterator[Row]:
     yield ("C4", "EDNN scaling exponent, tiled", "", 1.0, exponent("ednn-tiled"), "", fits)
 
     networks, sheet = "timings/networks.csv", "timings/sheet.csv"
-    for device in _devices(run / networks):
+    for device, where in _devices(run / networks):
 
         def fastest(table: pd.DataFrame, device: str = device) -> float:
             here = table["method"].str.startswith("ednn") & (table["n_atoms"] == ATOMS_PER_CELL)
             return 1e3 * table.loc[here & (table["device"] == device), "seconds"].min()
 
         value = _value(run / networks, _timings, fastest)
-        yield ("C5", f"EDNN, {ATOMS_PER_CELL} atoms, {device.upper()}", "ms", 57.0, value, "", networks)
-    for device in _devices(run / sheet):
+        yield ("C5", f"EDNN, {ATOMS_PER_CELL} atoms, {where}", "ms", 57.0, value, "", networks)
+    for device, where in _devices(run / sheet):
 
         def largest(column: str, scale: float, device: str = device) -> Callable[[pd.DataFrame], float]:
             def find(table: pd.DataFrame) -> float:
@@ -147,16 +147,17 @@ def _speed(run: Path) -> Iterator[Row]:
             ("time for the sheet", "min", 25.0, "seconds", 1 / 60),
         ):
             value = _value(run / sheet, _timings, largest(column, scale))
-            yield ("C6", f"EDNN, {title}, {device.upper()}", unit, paper, value, "", sheet)
+            yield ("C6", f"EDNN, {title}, {where}", unit, paper, value, "", sheet)
 
 
 def _timings(path: Path) -> pd.DataFrame:
     return read_table(path, TIMING_COLUMNS)
 
 
-def _devices(path: Path) -> list[str]:
-    """Devices that a timing table knows; a run without the table still gets its row, for the CPU."""
-    return list(dict.fromkeys(_timings(path)["device"])) if path.is_file() else ["cpu"]
+def _devices(path: Path) -> list[tuple[str, str]]:
+    """Devices that a timing table knows, as stored and as printed; without the table, the CPU alone."""
+    stored = dict.fromkeys(_timings(path)["device"]) if path.is_file() else ["cpu"]
+    return [(device, "GPU" if device == "cuda" else "CPU") for device in stored]
 
 
 def _model_systems(

@@ -34,7 +34,7 @@ def first_structure(path: str | Path) -> Atoms:
 
 def plane_image(atoms: Atoms, pixel_size_A: float, sigma_A: float) -> tuple[np.ndarray, np.ndarray]:
     """Image (H, W) in the papers' form (one channel, weight Z) and cell (Lx, Ly), Angstrom."""
-    cell = np.diag(np.asarray(atoms.cell))[:2]
+    cell = np.diag(np.asarray(atoms.cell))[:2].copy()
     positions = torch.as_tensor(np.mod(atoms.positions[:, :2], cell))
     image = rasterize(
         positions,

@@ -20,7 +20,7 @@ TITLES = {
     "dimer": "Lennard-Jones dimer",
     "heterostructure": "graphene–hBN",
     "point-defect": "hBN, point defect",
-    "stone-wales": "graphene, Stone–Wales",
+    "stone-wales": "Stone–Wales",
 }
 
 

@@ -1,0 +1,180 @@
+"""Claims computed from files, publishing, and the README's table."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+
+from extensive import publish as publishing
+from extensive.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, write_claims
+from extensive.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+ARGUMENTS = {
+    "cnn": "cnn",
+    "ednn": "ednn",
+    "dimers": {"2D": "cnn-dimer-2d", "3D": "cnn-dimer-3d"},
+    "ising": {8: "ednn-ising-8", 128: "ednn-ising-128"},
+}
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    run = synthetic.write_run(tmp_path / "results" / "made-up")
+    synthetic.dimers().to_csv(run / "predictions/cnn-dimer-2d.csv", index=False)
+    synthetic.ising(8).to_csv(run / "predictions/ednn-ising-8.csv", index=False)
+    return run
+
+
+def ours(table: pd.DataFrame, quantity: str, part: str = "") -> float:
+    rows = table[(table["quantity"] == quantity) & (table["set"] == part)]
+    assert len(rows) == 1, rows
+    return float(rows["ours"].iloc[0])
+
+
+def test_every_claim_has_a_row_also_before_anything_is_measured(tmp_path):
+    table = claims_table(tmp_path, **ARGUMENTS)
+    assert set(table["claim"]) == set(CLAIMS)
+    assert table["ours"].isna().all()
+    assert list(table["claim"]) == sorted(table["claim"], key=CLAIMS.index)
+
+
+def test_accuracy_claims_come_from_the_predictions(run):
+    table = claims_table(run, **ARGUMENTS)
+    predictions = pd.read_csv(run / "predictions/cnn-test.csv")
+    error = (predictions.energy_predicted_eV - predictions.energy_dft_eV).abs() / predictions.n_atoms * 1e3
+    assert ours(table, "CNN mean absolute error", "test") == pytest.approx(error.mean())
+    assert ours(table, "CNN largest error", "test") == pytest.approx(error.max())
+    paper = table[(table.claim == "C1") & table.paper.notna()]
+    assert list(paper["paper"]) == [0.198, 16.1]
+    assert set(paper["source_file"]) == {"predictions/cnn-test.csv"}
+
+
+def test_speed_claims_come_from_the_timings(run):
+    table = claims_table(run, **ARGUMENTS)
+    assert ours(table, "EDNN, 60 atoms, CPU") == pytest.approx(0.6)  # ms: 1e-5 s per atom
+    assert ours(table, "EDNN, time for the sheet, CPU") == pytest.approx(4.0)  # min: 240 s
+    assert ours(table, "EDNN, atoms of the sheet, CPU") == pytest.approx(35.28)
+    assert ours(table, "DFT scaling exponent (60 to 360 atoms)") == pytest.approx(2.6)
+
+
+def test_a_device_that_timed_no_60_atoms_leaves_the_claim_open(run):
+    table = claims_table(run, **ARGUMENTS)
+    assert np.isnan(ours(table, "EDNN, 60 atoms, GPU"))
+
+
+def test_model_systems_are_counted_in_their_own_units(run):
+    table = claims_table(run, **ARGUMENTS)
+    dimers, ising = synthetic.dimers(), synthetic.ising(8)
+    energy = 1e3 * (dimers.energy_predicted_eV - dimers.energy_dft_eV).abs().mean()
+    spin = ((ising.energy_predicted_eV - ising.energy_dft_eV) / 64).abs().median()
+    assert ours(table, "CNN mean absolute error, 2D dimers, energy", "dimer-2d") == pytest.approx(energy)
+    assert ours(table, "EDNN median absolute error, Ising 8x8", "ising-8") == pytest.approx(spin)
+    assert np.isnan(ours(table, "EDNN median absolute error, Ising 128x128", "ising-128"))
+
+
+def test_the_table_on_disk_has_the_fixed_columns(run):
+    file = run / "tables/claims.csv"
+    write_claims(file, claims_table(run, **ARGUMENTS))
+    stored = read_claims(file)
+    assert tuple(stored.columns) == COLUMNS
+    for value in stored.loc[stored["ours"] != "", "ours"]:
+        assert np.isfinite(float(value))
+    assert (stored["ours"] == "").any()
+
+
+def test_a_file_that_is_no_claims_table_is_named(tmp_path):
+    file = tmp_path / "claims.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"claims\.csv: columns a, b; expected claim"):
+        read_claims(file)
+
+
+@pytest.fixture
+def finished(run) -> tuple[Path, Path, Path]:
+    """A run with its table, an empty place to publish to, and a README."""
+    write_claims(run / "tables/claims.csv", claims_table(run, **ARGUMENTS))
+    (run / "models").mkdir()
+    (run / "models/ednn.pt").write_bytes(b"weights")
+    (run / "models/ednn.json").write_text("{}")
+    (run / "figures/data").mkdir(parents=True)
+    (run / "figures/scaling.png").write_bytes(b"picture")
+    (run / "figures/data/inputs.npz").write_bytes(b"not for the public")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints/ednn.ckpt").write_bytes(b"not for the public either")
+    readme = run.parent / "README.md"
+    readme.write_text(f"# title\n\n{publishing.BEGIN}\nold\n{publishing.END}\nend\n")
+    return run, run.parent / "published", readme
+
+
+def test_publishing_copies_what_is_published_and_nothing_else(finished):
+    run, published, readme = finished
+    written = publishing.publish(run, published, readme)
+    found = {str(file.relative_to(published)) for file in published.rglob("*") if file.is_file()}
+    assert found == {str(file.relative_to(published)) for file in written}
+    expected = {
+        "models/ednn.pt",
+        "models/ednn.json",
+        "figures/scaling.png",
+        "tables/claims.csv",
+        "timings/dft.csv",
+    }
+    assert expected <= found
+    assert not any("data" in name or "checkpoint" in name for name in found)
+    assert (published / "figures/scaling.png").read_bytes() == b"picture"
+
+
+def test_publishing_twice_changes_nothing(finished):
+    publishing.publish(*finished)
+    before = {file: file.read_bytes() for file in finished[1].rglob("*") if file.is_file()}
+    text = finished[2].read_text()
+    publishing.publish(*finished)
+    assert {file: file.read_bytes() for file in finished[1].rglob("*") if file.is_file()} == before
+    assert finished[2].read_text() == text
+
+
+def test_labels_and_earlier_results_outlive_a_publication(finished):
+    label = finished[1] / "labels/graphene-rattle.extxyz.gz"
+    label.parent.mkdir(parents=True)
+    label.write_bytes(b"label")
+    publishing.publish(*finished)
+    assert label.read_bytes() == b"label"
+
+
+def test_the_readme_gets_the_table_between_its_markers(finished):
+    run, published, readme = finished
+    publishing.publish(run, published, readme)
+    text = readme.read_text()
+    assert text.startswith("# title\n\n")
+    assert text.endswith(f"{publishing.END}\nend\n")
+    assert "old" not in text
+    assert markdown(read_claims(published / "tables/claims.csv")) in text
+    assert "| C5 | EDNN, 60 atoms, CPU | ms | 57 | 0.6 |" in text
+
+
+def test_nothing_is_written_for_an_unfinished_run(finished):
+    run, published, readme = finished
+    (run / "tables/claims.csv").unlink()
+    with pytest.raises(InputError, match="finish the run before publishing"):
+        publishing.publish(run, published, readme)
+    assert not published.exists()
+
+
+def test_nothing_is_written_for_a_readme_without_markers(finished):
+    run, published, readme = finished
+    readme.write_text("# title\n")
+    with pytest.raises(InputError, match=r"README\.md: needs the lines"):
+        publishing.publish(run, published, readme)
+    assert not published.exists()
+
+
+def test_this_readme_agrees_with_the_published_claims():
+    readme, claims = ROOT / "README.md", ROOT / "results/published/tables/claims.csv"
+    if claims.is_file():
+        assert publishing.with_claims(readme, claims) == readme.read_text()
+    else:  # nothing published yet, so nothing may be claimed
+        text = readme.read_text()
+        between = text[text.index(publishing.BEGIN) + len(publishing.BEGIN) : text.index(publishing.END)]
+        assert between.strip() == ""
