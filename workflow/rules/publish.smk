@@ -1,0 +1,71 @@
+"""Claims: the papers' numbers beside the run's. Publishing: a run's results into results/published."""
+
+
+rule claims:
+    input:
+        predictions=PREDICTIONS,
+        timings=(
+            expand(
+                f"{RUN}/timings/{{file}}", file=["dft.csv", "networks.csv", "exponents.json", "sheet.csv"]
+            )
+            if "scaling" in CHOSEN
+            else []
+        ),
+        figures=expand(DRAWN + ".csv", figure=[figure for figure in ("inputs", "tiles") if figure in CHOSEN]),
+        code=code("errors", "io", "keys", "claims", "figures/predictions", "figures/style"),
+    output:
+        report(
+            f"{RUN}/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"figure": "claims", "shows": "the papers' claims and this run's numbers"},
+        ),
+    log:
+        f"{RUN}/logs/figures/claims.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/claims.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        settings={
+            "run": RUN,
+            "cnn": CNN,
+            "ednn": EDNN,
+            "dimers": {
+                f"{config['structures']['dimers'][name]['dimensions']}D": f"cnn-{name}" for name in DIMERS
+            },
+            "ising": {length: f"ednn-ising-{length}" for length in ISING},
+        },
+    message:
+        "The papers' claims beside this run's numbers"
+    script:
+        "../scripts/claims.py"
+
+
+rule publish:
+    input:
+        FIGURES,
+        TABLES,
+        code=code("errors", "io", "claims", "publish"),
+    log:
+        f"{RUN}/logs/figures/publish.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/publish.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        run=RUN,
+        published="results/published",
+        readme="README.md",
+    message:
+        "Publishing {params.run}"
+    script:
+        "../scripts/publish.py"
