@@ -5,8 +5,8 @@ import sys
 from extensive.errors import InputError
 from extensive.io import atomic_path, write_json
 from extensive.timing.hardware import hardware_record
-from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
 from extensive.timing.measure import write_timings
+from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
 from extensive.timing.precision import measure_precision
 
 values = dict(snakemake.params.settings)
