@@ -32,8 +32,11 @@ Channels = str | Sequence[str]
 # epsilon.
 TRUNCATION_SIGMA = 5.5
 EXACT_TRUNCATION_SIGMA = 9.0
-# Up to this many pixels a whole axis is rendered at once; beyond, in blocks of about BLOCK_PX with a halo.
+# Exponents end here, at 4e-18: products of two such factors stay clear of denormal numbers, which are slow.
+LARGEST_EXPONENT = 40.0
+# Shorter axes than either are rendered at once; longer ones in blocks of about BLOCK_PX with a halo.
 DENSE_PX = 96
+DENSE_SIGMA = 75.0
 BLOCK_PX = 32
 # The image knows only the plane; a sheet that buckles more than this is another system.
 FLAT_TOLERANCE_A = 0.1
@@ -68,18 +71,12 @@ def check_sheet(atoms: Atoms, name: str | None = None) -> None:
         raise InputError(f"structure {name}: no atoms; an image needs at least one")
     cell = np.asarray(atoms.cell)
     if not (atoms.pbc[0] and atoms.pbc[1]):
-        raise InputError(
-            f"structure {name}: pbc is {atoms.pbc.tolist()}; a sheet must be periodic in x and y"
-        )
+        raise InputError(f"structure {name}: pbc is {atoms.pbc.tolist()}; a sheet must be periodic in x and y")
     off_diagonal = np.abs(cell - np.diag(np.diag(cell))).max()
     if off_diagonal > 1e-6 or min(cell[0, 0], cell[1, 1]) <= 0:
-        raise InputError(
-            f"structure {name}: cell {cell.round(3).tolist()} is not orthogonal; use diag(Lx, Ly, Lz)"
-        )
+        raise InputError(f"structure {name}: cell {cell.round(3).tolist()} is not orthogonal; use diag(Lx, Ly, Lz)")
     if not np.isfinite(atoms.positions).all():
-        raise InputError(
-            f"structure {name}: positions hold NaN or infinity; they must be finite, in Angstrom"
-        )
+        raise InputError(f"structure {name}: positions hold NaN or infinity; they must be finite, in Angstrom")
     spread = float(np.ptp(atoms.positions[:, 2]))
     if spread > FLAT_TOLERANCE_A:
         raise InputError(
@@ -107,12 +104,8 @@ def batch_from_atoms(
     counts = [len(atoms) for atoms in structures]
     return AtomBatch(
         positions=torch.as_tensor(positions, dtype=dtype, device=device),
-        numbers=torch.as_tensor(
-            np.concatenate([a.numbers for a in structures]), dtype=torch.int64, device=device
-        ),
-        index=torch.as_tensor(
-            np.repeat(np.arange(len(structures)), counts), dtype=torch.int64, device=device
-        ),
+        numbers=torch.as_tensor(np.concatenate([a.numbers for a in structures]), dtype=torch.int64, device=device),
+        index=torch.as_tensor(np.repeat(np.arange(len(structures)), counts), dtype=torch.int64, device=device),
         cells=torch.as_tensor(cells, dtype=dtype, device=device),
     )
 
@@ -130,22 +123,16 @@ def channel_weights(numbers: Tensor, channels: Channels, dtype: torch.dtype = to
     """
     if isinstance(channels, str):
         if channels != "Z":
-            raise InputError(
-                f"channels: {channels!r}; it must be 'Z' or a list of elements such as [B, C, N]"
-            )
+            raise InputError(f"channels: {channels!r}; it must be 'Z' or a list of elements such as [B, C, N]")
         return numbers.to(dtype)[:, None]
     unknown = [symbol for symbol in channels if symbol not in atomic_numbers]
     if unknown or not channels:
-        raise InputError(
-            f"channels: {list(channels)} must be 'Z' or a list of chemical symbols such as [B, C, N]"
-        )
+        raise InputError(f"channels: {list(channels)} must be 'Z' or a list of chemical symbols such as [B, C, N]")
     species = torch.tensor([atomic_numbers[symbol] for symbol in channels], device=numbers.device)
     weights = numbers[:, None] == species[None, :]  # (A, C)
     missing = ~weights.any(dim=1)
     if bool(missing.any()):
-        raise InputError(
-            f"atomic number {int(numbers[missing][0])} has no image channel; there are {list(channels)}"
-        )
+        raise InputError(f"atomic number {int(numbers[missing][0])} has no image channel; there are {list(channels)}")
     return weights.to(dtype)
 
 
@@ -181,9 +168,7 @@ def rasterize(
     """
     index = torch.zeros(len(positions), dtype=torch.int64, device=positions.device)
     cell = torch.as_tensor(cell, dtype=positions.dtype, device=positions.device)
-    return rasterize_batch(
-        AtomBatch(positions, numbers, index, cell[None, :]), shape, channels, sigma_A, exact
-    )[0]
+    return rasterize_batch(AtomBatch(positions, numbers, index, cell[None, :]), shape, channels, sigma_A, exact)[0]
 
 
 def rasterize_batch(
@@ -213,11 +198,9 @@ def render(
     n_structures, n_channels = cells.shape[0], weights.shape[1]
     cutoff_A = sigma_A * (EXACT_TRUNCATION_SIGMA if exact else TRUNCATION_SIGMA)
     smallest = cells.detach().amin(dim=0).tolist()
-    axes = [
-        _split_axis(n, length, cutoff_A) for n, length in zip((shape[1], shape[0]), smallest, strict=True)
-    ]
-    (nx, halo_x), (ny, halo_y) = axes
-
+    nx, halo_x = _split_axis(shape[1], smallest[0], cutoff_A, DENSE_SIGMA * sigma_A)
+    ny, halo_y = _split_axis(shape[0], smallest[1], cutoff_A, DENSE_SIGMA * sigma_A)
+    n_groups = n_structures * ny * nx
     with torch.no_grad():
         lengths = cells[index]  # (A, 2)
         wraps = torch.floor(positions / lengths)
@@ -225,23 +208,18 @@ def render(
         block = ((positions / lengths - wraps) * blocks).to(torch.int64).clamp_(min=0)  # (A, 2)
         block = torch.minimum(block, blocks - 1)
         group = (index * ny + block[:, 1]) * nx + block[:, 0]  # (A,)
-        slot, width = _slots(group, n_structures * ny * nx)
+        slot, width = _slots(group, n_groups)
     wrapped = positions - wraps * cells[index]
 
     # Atoms sorted into groups (structure, block), padded to the fullest group with atoms of weight 0.
-    n_groups = n_structures * ny * nx
     padded = positions.new_zeros(n_groups, width, 2).index_put((group, slot), wrapped)
     padded_weights = weights.new_zeros(n_groups, width, n_channels).index_put((group, slot), weights)
     group_cells = cells.repeat_interleave(ny * nx, dim=0)  # (G, 2)
     block_x = torch.arange(nx, device=cells.device).repeat(n_structures * ny)
     block_y = torch.arange(ny, device=cells.device).repeat_interleave(nx).repeat(n_structures)
     scale = 1.0 / (math.sqrt(2.0) * sigma_A)
-    gx = _axis_factors(
-        padded[..., 0], group_cells[:, 0], block_x, shape[1], nx, halo_x, scale, cutoff_A, smallest[0]
-    )
-    gy = _axis_factors(
-        padded[..., 1], group_cells[:, 1], block_y, shape[0], ny, halo_y, scale, cutoff_A, smallest[1]
-    )
+    gx = _axis_factors(padded[..., 0], group_cells[:, 0], block_x, shape[1], nx, halo_x, scale, cutoff_A, smallest[0])
+    gy = _axis_factors(padded[..., 1], group_cells[:, 1], block_y, shape[0], ny, halo_y, scale, cutoff_A, smallest[1])
 
     # (G, M, C, Ky) -> (G, C Ky, M) @ (G, M, Kx): sum over the atoms of a group as one matrix product
     weighted = (padded_weights[..., None] * gy[:, :, None, :]).flatten(2)
@@ -254,10 +232,10 @@ def render(
     return image.permute(0, 3, 1, 4, 2, 5).reshape(n_structures, n_channels, *shape)
 
 
-def _split_axis(n_px: int, length_A: float, cutoff_A: float) -> tuple[int, int]:
+def _split_axis(n_px: int, length_A: float, cutoff_A: float, dense_A: float) -> tuple[int, int]:
     """(number of blocks, halo in pixels) for an axis; one block without halo is the whole axis at once."""
     halo = math.ceil(cutoff_A * n_px / length_A)
-    if n_px > DENSE_PX:
+    if n_px > DENSE_PX and length_A > dense_A:
         sizes = [s for s in range(max(halo, BLOCK_PX // 2), 2 * BLOCK_PX + 1) if n_px % s == 0]
         if sizes:
             return n_px // min(sizes, key=lambda s: abs(s - BLOCK_PX)), halo
@@ -295,18 +273,21 @@ def _axis_factors(
     grid = (pixels[None, :] + (block * size)[:, None]) * pitch[:, None]  # (G, K)
     distance = grid[:, None, :] - (x * scale)[:, :, None]  # (G, M, K)
     if n_blocks > 1:
-        return torch.exp(-distance.square())
+        return _gaussian(distance)
     period = (length * scale)[:, None, None]
     with torch.no_grad():
         turns = torch.round(distance / period)
     distance = distance - turns * period
     # |distance| <= L / 2 here, so image m matters only while (m - 1/2) L < cutoff.
     images = max(0, math.ceil(cutoff_A / smallest_A + 0.5) - 1)
-    factors = torch.exp(-distance.square())
+    factors = _gaussian(distance)
     for m in range(1, images + 1):
-        factors = factors + torch.exp(-(distance + m * period).square())
-        factors = factors + torch.exp(-(distance - m * period).square())
+        factors = factors + _gaussian(distance + m * period) + _gaussian(distance - m * period)
     return factors
+
+
+def _gaussian(distance: Tensor) -> Tensor:
+    return torch.exp(-distance.square().clamp(max=LARGEST_EXPONENT))
 
 
 def _overlap_add(image: Tensor, block_dim: int, pixel_dim: int, halo: int) -> Tensor:
@@ -332,14 +313,10 @@ def rasterize_open(
     """
     dims = positions.shape[-1]
     if dims not in (2, 3) or len(shape) != dims or len(box_A) != dims:
-        raise InputError(
-            f"open images have 2 or 3 axes; got positions of {dims}, shape {tuple(shape)}, box {box_A}"
-        )
+        raise InputError(f"open images have 2 or 3 axes; got positions of {dims}, shape {tuple(shape)}, box {box_A}")
     factors = []
     for axis, (n_px, length) in enumerate(zip(shape, box_A, strict=True)):
-        grid = (torch.arange(n_px, dtype=positions.dtype, device=positions.device) + 0.5) * (
-            float(length) / n_px
-        )
+        grid = (torch.arange(n_px, dtype=positions.dtype, device=positions.device) + 0.5) * (float(length) / n_px)
         distance = grid - positions[..., dims - 1 - axis, None]  # (B, N, n_px)
         factors.append(torch.exp(-distance.square() / (2.0 * sigma_A**2)))
     factors[0] = factors[0] * weights[..., None]
