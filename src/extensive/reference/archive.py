@@ -41,7 +41,9 @@ def read_labels(path: str | os.PathLike) -> list[Atoms]:
             expected = label_digest(labelled, record["settings"], record["versions"]["gpaw"])
             checksum = record["checksum"]
         except (InputError, KeyError, TypeError):
-            raise InputError(f"{path}: {name} has an unreadable {keys.REF_RECORD}; not a file of this archive") from None
+            raise InputError(
+                f"{path}: {name} has an unreadable {keys.REF_RECORD}; not a file of this archive"
+            ) from None
         if labelled.info[keys.REF_DIGEST] != expected:
             raise InputError(f"{path}: {name} does not match its digest; the structure was changed after labelling")
         if label_checksum(labelled) != checksum:
@@ -79,9 +81,7 @@ class Archive:
 
     def by_digest(self) -> dict[str, Atoms]:
         """Every label by its digest."""
-        return {
-            labelled.info[keys.REF_DIGEST]: labelled for _, labels in self._read.values() for labelled in labels
-        }
+        return {labelled.info[keys.REF_DIGEST]: labelled for _, labels in self._read.values() for labelled in labels}
 
     def trajectory(self, trajectory: str) -> list[Atoms]:
         """Frames of one trajectory, by its digest, in the order of time from the first on without a gap."""

@@ -13,6 +13,7 @@ from ase.units import Ha
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
+from extensive.reference.prediction import DensityPredictor
 from extensive.reference.settings import (
     DFTSettings,
     check_sheet,
@@ -28,6 +29,8 @@ SAFE_MIXER = (0.05, 5, 50.0)
 SAFE_ITERATIONS = 300
 # Parts of GPAW's free energy must add up to it this closely.
 COMPONENT_TOLERANCE_EV = 1e-6
+# A structure whose atoms all moved less than this from the last one starts from the predicted density.
+LARGEST_STEP_A = 0.3
 # Decimals kept of labels; far below the error of any setting, and written to file exactly.
 ENERGY_DECIMALS = 8
 FORCE_DECIMALS = 6
@@ -94,8 +97,7 @@ def new_calculator(atoms: Atoms, settings: DFTSettings, mixer: Sequence[float], 
 class Labeller:
     """Labels structures one after another, re-using the calculator where the next structure allows it.
 
-    The wave functions of the last structure of the same species and cell are the start of the next one's: within a
-    trajectory that saves iterations, and everywhere the set-up.
+    The density of earlier structures of the same species, cell and grid predicts that of the next: see prediction.py.
     """
 
     def __init__(self, settings: DFTSettings, reuse: bool = True) -> None:
@@ -103,6 +105,8 @@ class Labeller:
         self.reuse = reuse
         self._calculator: Any = None
         self._shape: tuple = ()
+        self._predictor = DensityPredictor()
+        self._last_positions = np.empty((0, 3))
 
     def label(self, atoms: Atoms) -> Atoms:
         """A copy of `atoms` (N atoms) with REF_energy (eV), REF_forces (N, 3) (eV/A), components and record.
@@ -112,32 +116,39 @@ class Labeller:
         """
         check_sheet(atoms)
         sheet = with_vacuum(atoms, self.settings)
-        shape = (tuple(sheet.numbers), sheet.cell.tobytes(), tuple(cell for cell in grid_shape(atoms, self.settings)))
-        attempts = []
-        if self.reuse and self._calculator is not None and shape == self._shape:
-            attempts.append((self.settings.mixer, self.settings.max_iterations, True))
+        shape = (sheet.numbers.tobytes(), sheet.cell.array.tobytes(), grid_shape(atoms, self.settings))
+        follows = (
+            self.reuse
+            and self._calculator is not None
+            and shape == self._shape
+            and np.abs(sheet.positions - self._last_positions).max() < LARGEST_STEP_A
+        )
+        attempts = [(self.settings.mixer, self.settings.max_iterations, True)] if follows else []
         attempts.append((self.settings.mixer, self.settings.max_iterations, False))
         attempts.append((SAFE_MIXER, max(SAFE_ITERATIONS, self.settings.max_iterations), False))
         reasons = []
         for mixer, max_iterations, reused in attempts:
             if not reused:
-                self._calculator = None  # free the old one's memory first
+                self.forget()  # free the old one's memory first
             started = time.perf_counter()
             try:
-                if not reused:
+                if reused:
+                    self._predictor.move(self._calculator, sheet)
+                else:
                     self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations)
+                    self._calculator.create_new_calculation(sheet)
                 result = _converge(self._calculator, sheet)
+                if self.reuse:
+                    self._predictor.remember(self._calculator)
             except Exception as error:
-                self._calculator = None
+                self.forget()
                 reason = " ".join(str(error).split()) or "no reason given"
                 reasons.append(f"mixer {tuple(mixer)}: {type(error).__name__}: {reason}")
-                if type(error).__name__ not in ("KohnShamConvergenceError", "TooFewBandsError", "ValueError"):
-                    break  # another mixer would not help
                 continue
-            self._shape = shape
+            self._shape, self._last_positions = shape, sheet.positions.copy()
             # The safe mixer's calculator is slow; the next structure deserves the fast one.
             if mixer != self.settings.mixer or not self.reuse:
-                self._calculator = None
+                self.forget()
             record = {
                 "iterations": result["iterations"],
                 "seconds": round(time.perf_counter() - started, 3),
@@ -157,6 +168,11 @@ class Labeller:
                 {**record, "settings": self.settings.physical(), "versions": versions()},
             )
         raise LabelFailed("; ".join(reasons))
+
+    def forget(self) -> None:
+        """Drop the calculator and what was learnt from earlier structures."""
+        self._calculator = None
+        self._predictor.forget()
 
 
 def _converge(calculator: Any, sheet: Atoms) -> dict[str, Any]:

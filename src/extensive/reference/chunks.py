@@ -12,7 +12,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path, read_structures, write_structures
 from extensive.reference.archive import Archive, adopt, candidate_digests, read_labels
-from extensive.reference.calculation import Labeller, LabelFailed
+from extensive.reference.calculation import LabelFailed, Labeller
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
 
@@ -173,4 +173,3 @@ def gather(chunks: list[str], failures: list[str], output: str, failed_output: s
         raise InputError(f"{output}: {len(labelled)} labels where {expected} were expected, and no failure says why")
     write_structures(output, labelled)
     write_failures(failed_output, rows)
-

@@ -24,7 +24,7 @@ from extensive.config import load_config
 from extensive.errors import InputError
 from extensive.paths import LABELS, repository_root
 from extensive.reference.archive import Archive, add_labels, candidate_digests, locked
-from extensive.reference.calculation import Labeller, LabelFailed, prepare_serial_process, record_of
+from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process, record_of
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
@@ -109,9 +109,7 @@ class Grower:
                     first = len(atoms) if work.kind == "supercells" else len(labels)
                     units[work.kind].append((first + 1e-3 * index, index, work))
         ordered = sorted(units, key=lambda kind: spent[kind] / SHARES[kind])
-        return [
-            (work, index) for kind in ordered for _, index, work in sorted(units[kind], key=lambda unit: unit[:2])
-        ]
+        return [(work, index) for kind in ordered for _, index, work in sorted(units[kind], key=lambda unit: unit[:2])]
 
     def trajectory(self, work: Work, start: Atoms, index: int) -> str:
         digest = candidate_digests(start, self.settings, [])[0]

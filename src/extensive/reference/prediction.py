@@ -1,0 +1,96 @@
+"""A better start of the self-consistency of a structure that resembles earlier ones.
+
+The density matrices of the last structures, each in its own symmetrically orthogonalised (Loewdin) basis, are smooth
+functions of the positions. They are extrapolated with the coefficients of the always stable predictor-corrector
+method (Kolafa, J. Comput. Chem. 25, 335 (2004); for density matrices: Kuehne et al., Phys. Rev. Lett. 98, 066401
+(2007)) and carried over to the new positions. What SCF converges to is untouched, only where it starts.
+"""
+
+import collections
+import math
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from scipy.linalg import eigh
+
+# Density matrices that are kept, hence the order of the extrapolation.
+HISTORY = 4
+
+
+def extrapolation_weights(known: int) -> np.ndarray:
+    """Weights (known,) of the last density matrices, newest first; they add up to 1."""
+    return np.array(
+        [
+            (-1) ** (m + 1) * m * math.comb(2 * known, known - m) / math.comb(2 * known - 2, known - 1)
+            for m in range(1, known + 1)
+        ]
+    )
+
+
+class DensityPredictor:
+    """Moves a GPAW LCAO calculator to new positions with a predicted density."""
+
+    def __init__(self) -> None:
+        self._history: collections.deque[list[np.ndarray]] = collections.deque(maxlen=HISTORY)
+        self._roots: list[tuple[np.ndarray, np.ndarray]] | None = None
+
+    def forget(self) -> None:
+        """Drop the history: the next structure starts afresh."""
+        self._history.clear()
+        self._roots = None
+
+    def remember(self, calculator: Any) -> None:
+        """Keep the converged density matrix of `calculator`, in the Loewdin basis."""
+        roots = self._roots or [_overlap_roots(wfs) for wfs in calculator.dft.ibzwfs]
+        self._history.appendleft(
+            [_orthogonal_density(wfs, root) for wfs, (root, _) in zip(calculator.dft.ibzwfs, roots)]
+        )
+        self._roots = None
+
+    def move(self, calculator: Any, sheet: Atoms) -> None:
+        """Move `calculator` to `sheet` (species, cell and grid of the structures remembered), density predicted."""
+        dft = calculator.dft
+        weights = extrapolation_weights(len(self._history))
+        predicted = [
+            sum(weight * density for weight, density in zip(weights, densities)) for densities in zip(*self._history)
+        ]
+        plain_move = dft.ibzwfs.move
+
+        def move_and_predict(relpos_ac: np.ndarray, atomdist: Any) -> None:
+            plain_move(relpos_ac, atomdist)
+            self._roots = [_overlap_roots(wfs) for wfs in dft.ibzwfs]
+            for wfs, density, (_, inverse_root) in zip(dft.ibzwfs, predicted, self._roots):
+                _set_density(wfs, density, inverse_root)
+
+        # GPAW computes the new density from the coefficients between moving them and the SCF.
+        dft.ibzwfs.move = move_and_predict
+        try:
+            calculator.move_atoms(sheet)
+        finally:
+            del dft.ibzwfs.move
+
+
+def _overlap_roots(wfs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """S^(1/2) and S^(-1/2), (M, M) each for M basis functions."""
+    values, vectors = eigh(wfs.S_MM.data, lower=True)
+    root = np.sqrt(np.maximum(values, 1e-12))
+    return (vectors * root) @ vectors.conj().T, (vectors / root) @ vectors.conj().T
+
+
+def _orthogonal_density(wfs: Any, root: np.ndarray) -> np.ndarray:
+    """S^(1/2) rho S^(1/2), (M, M), occupations between 0 and 1."""
+    orbitals = root @ wfs.C_nM.data.T  # (M, bands)
+    return (orbitals * wfs.occ_n) @ orbitals.conj().T
+
+
+def _set_density(wfs: Any, density: np.ndarray, inverse_root: np.ndarray) -> None:
+    """Give `wfs` the natural orbitals of a density matrix in the Loewdin basis, and their occupations."""
+    size = len(density)
+    occupations, natural = eigh(density, subset_by_index=(size - wfs.nbands, size - 1))
+    occupations = np.clip(occupations, 0.0, 1.0)
+    # What was clipped or left out goes to the occupied ones: the number of electrons is kept.
+    occupations *= np.trace(density).real / occupations.sum()
+    wfs.C_nM.data[:] = (inverse_root @ natural).T[::-1]
+    wfs._occ_n = occupations[::-1].copy()
+    wfs._P_ani = None
