@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
-# status.sh NUMBER: prints running, success or failed for a PBS job.
+# status.sh NUMBER: prints running, success or failed for a job of submit.sh.
 set -uo pipefail
 
-# -x: ended jobs too (OpenPBS); Torque shows them without. A server that does not answer says nothing about the job.
-full=$(qstat -x -f "$1" 2>/dev/null || qstat -f "$1" 2>/dev/null) || { echo running; exit; }
-state=$(sed -n 's/^[[:space:]]*job_state = //p' <<<"$full" | head -n 1)
-exit_status=$(sed -n 's/^[[:space:]]*[Ee]xit_status = //p' <<<"$full" | head -n 1)
+ended() {
+    local ending
+    ending=$(cat ".snakemake/cluster/$1.job")
+    [ -s "$ending" ] || return 1
+    if [ "$(cat "$ending")" = 0 ]; then echo success; else echo failed; fi
+}
 
+ended "$1" && exit
+state=$(qstat -f "$1" 2>&1)
 case "$state" in
-    C | F) if [ "${exit_status:-1}" = 0 ]; then echo success; else echo failed; fi ;;
+    *"job_state = C"* | *"job_state = F"* | *"Unknown Job"* | *"has finished"*)
+        # Gone without a word: out of time or memory, cancelled, or its node is lost. A last look, as files may be late.
+        sleep 5
+        ended "$1" || echo failed
+        ;;
+    # Waiting, running, or a server that does not answer, which says nothing about the job.
     *) echo running ;;
 esac

@@ -4,12 +4,25 @@
 set -euo pipefail
 rule=$1 cpus=$2 memory_MB=$3 minutes=$4 gpus=$5 script=$6
 
-# PBS runs a job in the home directory; the job's own script goes to the workflow's folder by itself.
-mkdir -p .snakemake/pbs_logs
 walltime=$(printf '%d:%02d:00' $((minutes / 60)) $((minutes % 60)))
-resources="nodes=1:ppn=$cpus,mem=${memory_MB}mb,walltime=$walltime"
-[ "$gpus" -eq 0 ] || resources="nodes=1:ppn=$cpus:gpus=$gpus,mem=${memory_MB}mb,walltime=$walltime"
-# OpenPBS and PBS Professional: select=1:ncpus=$cpus:ngpus=$gpus:mem=${memory_MB}mb -l walltime=$walltime
+node="nodes=1:ppn=$cpus"
+[ "$gpus" -eq 0 ] || node="$node:gpus=$gpus"
+resources="$node,mem=${memory_MB}mb,walltime=$walltime"
+# OpenPBS and PBS Professional: resources="select=1:ncpus=$cpus:ngpus=$gpus:mem=${memory_MB}mb -l walltime=$walltime"
 
+# Schedulers forget ended jobs, or how they ended; so the job leaves its exit status for status.sh itself.
+folder=$PWD/.snakemake/cluster
+mkdir -p "$folder"
+job=$folder/$(basename "$(dirname "$script")").$(basename "$script")
+rm -f "$job.exit"
+cat >"$job" <<JOB
+#!/bin/bash
+bash "$script"
+status=\$?
+echo "\$status" >"$job.exit.part" && mv "$job.exit.part" "$job.exit"
+exit "\$status"
+JOB
 # shellcheck disable=SC2086
-exec qsub -V -N "$rule" -l "$resources" -j oe -o ".snakemake/pbs_logs/$rule.log" ${PBS_OPTIONS:-} "$script"
+number=$(qsub -V -N "$rule" -l $resources -j oe -o "$folder/$rule.log" ${PBS_OPTIONS:-} "$job")
+echo "$job.exit" >"$folder/$number.job"
+echo "$number"

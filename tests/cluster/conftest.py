@@ -4,6 +4,7 @@ import fcntl
 import importlib.util
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,7 @@ class Slurm:
             shlex.split(command), capture_output=True, text=True, check=True, timeout=60
         ).stdout.strip()
 
-    def jobs(self, *, states: str = "all", comment: str = "") -> list[dict[str, str]]:
+    def jobs(self, *, states: str = "all", comment: str = "", name: str = "") -> list[dict[str, str]]:
         """Jobs and what they asked for, oldest first; Snakemake's `comment` holds rule and wildcards."""
         fields = {
             "id": "%A",
@@ -53,16 +54,8 @@ class Slurm:
         columns = "|".join(fields.values())
         lines = self.run(f"squeue --noheader --states={states} --format={columns}").splitlines()
         jobs = [dict(zip(fields, line.split("|"))) for line in lines]
-        return sorted((job for job in jobs if comment in job["comment"]), key=lambda job: int(job["id"]))
-
-    def wait_for(self, condition, what: str, timeout_s: float = 120):
-        end = time.monotonic() + timeout_s
-        while not (result := condition()):
-            if time.monotonic() > end:
-                listing = "\n".join(map(str, self.jobs()))
-                pytest.fail(f"{what}: not within {timeout_s} s; jobs:\n{listing}")
-            time.sleep(0.5)
-        return result
+        jobs = [job for job in jobs if comment in job["comment"] and name in job["name"]]
+        return sorted(jobs, key=lambda job: int(job["id"]))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +82,7 @@ class Run:
         self.root = root
         self.output = root / "snakemake-output.txt"
 
-    def start(self, *args: str, profile: str = "profiles/slurm") -> subprocess.Popen:
+    def start(self, *args: str, profile: str = "profiles/slurm") -> None:
         # Settings of a launcher or of threads must not leak into the jobs.
         leaks = ("SLURM_", "PMIX_", "OMPI_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(leaks)}
@@ -100,7 +93,7 @@ class Run:
         )
         options = IMPATIENT if profile.endswith("slurm") else IMPATIENT[1:]
         with open(self.output, "a") as output:
-            return subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", "--workflow-profile", profile, *options, *args],
                 cwd=self.root,
                 env=environment,
@@ -108,12 +101,22 @@ class Run:
                 stderr=subprocess.STDOUT,
             )
 
-    def finish(self, process: subprocess.Popen, timeout_s: float = 600) -> str:
+    def wait_for(self, condition, what: str, timeout_s: float = 200):
+        """What `condition` returns once it is true; snakemake must not have ended before."""
+        end = time.monotonic() + timeout_s
+        while not (result := condition()):
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                pytest.fail(f"{what}: snakemake ended, or {timeout_s} s passed:\n{self.output.read_text()[-6000:]}")
+            time.sleep(0.5)
+        return result
+
+    def finish(self, timeout_s: float = 600) -> str:
         """What snakemake printed, once it has ended well."""
         try:
-            status = process.wait(timeout=timeout_s)
+            status = self.process.wait(timeout=timeout_s)
         finally:
-            process.kill()
+            self.process.kill()
         text = self.output.read_text()
         if status:
             pytest.fail(f"snakemake ended with {status}:\n{text[-6000:]}")
@@ -127,5 +130,17 @@ def repository_run(tmp_path_factory):
 
     def make(name: str) -> Run:
         return Run(copy_tree(tmp_path_factory.mktemp(name)).root)
+
+    return make
+
+
+@pytest.fixture
+def small_run(tmp_path):
+    """A run of a small workflow of the tests, with the repository's profiles."""
+
+    def make(snakefile: Path) -> Run:
+        shutil.copy(snakefile, tmp_path / "Snakefile")
+        shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+        return Run(tmp_path)
 
     return make
