@@ -1,7 +1,8 @@
 """Fast evaluation of an EDNN: small structures in a millisecond, sheets of any size in bounded memory.
 
 >>> from extensive.models import load_model                                     # doctest: +SKIP
->>> engine = Engine(load_model("results/published/models/ednn"), dtype="bfloat16", threads=2)  # doctest: +SKIP
+>>> engine = Engine(load_model("results/published/models/ednn"), dtype="bfloat16", threads=2)  # doctest:
++SKIP
 >>> engine.energy(atoms)                                                        # doctest: +SKIP
 """
 

@@ -1,10 +1,11 @@
 """The one engine of fast evaluation: a structure or a stream of atoms in, an energy (and forces) out.
 
-Raster and network are fused block by block: a block of the image is rasterized with its context and goes through the
-network while it is in cache; only sums leave, in float64. Small cells are one block that wraps around itself.
+Raster and network are fused block by block: a block of the image is rasterized with its context and goes
+through the network while it is in cache; only sums leave, in float64. Small cells are one block that wraps
+around itself.
 
-A cell that is not a whole number of pixels keeps its strain: the image takes the nearest whole number, and the
-network is told the true pitch along each axis (see extensive.raster.pitch_features).
+A cell that is not a whole number of pixels keeps its strain: the image takes the nearest whole number, and
+the network is told the true pitch along each axis (see extensive.raster.pitch_features).
 """
 
 import hashlib
@@ -24,9 +25,10 @@ from extensive.io import digest
 from extensive.models import Potential
 from extensive.raster import check_sheet, pitch_features
 
-# Sides of a block (pixels). On a CPU: small enough for its features to stay in cache, large enough for its context
-# and the fixed cost of some twenty operations to be small beside it. On a GPU: enough work to fill it.
-BLOCK_PX = {"cpu": 512, "cuda": 2048}
+# Side of a block, in patches. On a CPU: small enough for the features to stay in cache, large enough for the
+# context and the fixed cost of some twenty operations to be small beside it. On a GPU: enough work to fill
+# it.
+BLOCK_PATCHES = {"cpu": 128, "cuda": 1024}
 # Images of up to this many blocks are evaluated in one piece.
 DIRECT_BLOCKS = 2
 CACHED_GRIDS = 64
@@ -34,7 +36,9 @@ CACHED_GRIDS = 64
 
 @dataclass(frozen=True)
 class Grid:
-    """The image of one cell: shape (H, W), pitch (along y, along x) in Angstrom, and the network folded for it."""
+    """The image of one cell: shape (H, W), pitch (along y, along x) in Angstrom, and the network folded for
+    it.
+    """
 
     cell: tuple[float, float]  # Lx, Ly
     shape: tuple[int, int]
@@ -46,9 +50,9 @@ class Grid:
 class Engine:
     """Energies of an EDNN whose tile network is convolutional.
 
-    `dtype` is 'float32', 'bfloat16' (convolutions only: raster, last layer and sums stay float32 and float64) or
-    'float64'; `device` 'cpu' or 'cuda'; `threads` the number of CPU cores used, None for torch's own number.
-    Raises InputError for a model that cannot be fused.
+    `dtype` is 'float32', 'bfloat16' (convolutions only: raster, last layer and sums stay float32 and float64)
+    or 'float64'; `device` 'cpu' or 'cuda'; `threads` the number of CPU cores used, None for torch's own
+    number. Raises InputError for a model that cannot be fused.
     """
 
     def __init__(
@@ -74,8 +78,8 @@ class Engine:
         self.image_dtype = torch.promote_types(self.dtype, torch.float32)
         self.device = torch.device(device)
         self.threads = threads or torch.get_num_threads()
-        multiple = potential.network.multiple_px
-        self.block_px = max(1, (block_px or BLOCK_PX[self.device.type]) // multiple) * multiple
+        stride = potential.network.stride
+        self.block_px = stride * (max(1, block_px // stride) if block_px else BLOCK_PATCHES[self.device.type])
         self.context_px = potential.network.context_px
         self.sigma_A = potential.config.sigma_A
         self._channel, self._weight, self._reference = _element_tables(potential)
@@ -127,7 +131,9 @@ class Engine:
         return grid
 
     def energy(self, atoms: Atoms) -> float:
-        """Energy (eV) of a flat periodic sheet of any size; InputError for what is none, or an unknown element."""
+        """Energy (eV) of a flat periodic sheet of any size; InputError for what is none, or an unknown
+        element.
+        """
         from extensive.inference.sources import AtomsSource
         from extensive.inference.stream import stream_energy
 
@@ -139,7 +145,9 @@ class Engine:
         return self.direct_energy(atoms)
 
     def direct_energy(self, atoms: Atoms) -> float:
-        """Energy (eV) with the whole cell as one image: for small cells, and as the check of the streamed one."""
+        """Energy (eV) with the whole cell as one image: for small cells, and as the check of the streamed
+        one.
+        """
         lengths = atoms.cell.array
         grid = self.grid((lengths[0, 0], lengths[1, 1]))
         with torch.inference_mode(), torch_threads(self.threads):
@@ -155,7 +163,9 @@ class Engine:
         return blockwise_forces(self, atoms)
 
     def reference_eV(self, numbers: np.ndarray) -> float:
-        """Sum of the per-element reference energies (eV) of atoms; InputError for an element unknown to the model."""
+        """Sum of the per-element reference energies (eV) of atoms; InputError for an element unknown to the
+        model.
+        """
         counts = np.bincount(numbers, minlength=len(self._reference))
         return self.reference_of_counts_eV(counts)
 
@@ -165,9 +175,7 @@ class Engine:
         values = self._reference[present]
         if np.isnan(values).any():
             unknown = int(present[np.isnan(values)][0])
-            raise InputError(
-                f"atomic number {unknown} is unknown to this model; it knows {self.potential.elements}"
-            )
+            raise InputError(f"atomic number {unknown} is unknown to this model; it knows {self.potential.elements}")
         return float(values @ counts[present])
 
     def channels_of(self, numbers: np.ndarray) -> tuple[Tensor, Tensor | None]:
@@ -208,7 +216,9 @@ class Engine:
         grid: Grid,
         shape: tuple[int, int],
     ) -> Tensor:
-        """Patch energies of a block of `shape` pixels: positions (N, 2) relative to its first pixel, context and all."""
+        """Patch energies of a block of `shape` pixels: positions (N, 2) relative to its first pixel, context
+        and all.
+        """
         c, n_channels = self.context_px, self.potential.config.image_channels
         offset = positions.new_tensor([c * grid.pitch_A[1], c * grid.pitch_A[0]])
         padded = (shape[0] + 2 * c, shape[1] + 2 * c)
@@ -227,12 +237,11 @@ class Engine:
     def halo_A(self, grid: Grid) -> tuple[float, float]:
         """How far (along y, along x; Angstrom) outside a block atoms still matter to it."""
         return tuple(
-            (self.context_px + window_half(self.sigma_A, pitch, self.image_dtype) + 1) * pitch
-            for pitch in grid.pitch_A
+            (self.context_px + window_half(self.sigma_A, pitch, self.image_dtype) + 1) * pitch for pitch in grid.pitch_A
         )
 
 
-class torch_threads:  # noqa: N801 (a context manager used like a function)
+class torch_threads:
     """Run with this many threads inside torch's own operations, and put the number back."""
 
     def __init__(self, threads: int) -> None:
@@ -249,7 +258,9 @@ class torch_threads:  # noqa: N801 (a context manager used like a function)
 
 
 def _element_tables(potential: Potential) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """By atomic number: image channel (-1: none), weight (None: all 1) and reference energy (eV, NaN: unknown)."""
+    """By atomic number: image channel (-1: none), weight (None: all 1) and reference energy (eV, NaN:
+    unknown).
+    """
     config = potential.config
     channel = np.full(256, -1, np.int64)
     weight = None

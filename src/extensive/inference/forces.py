@@ -44,9 +44,7 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
     return engine.reference_eV(atoms.numbers) + scale * total, forces
 
 
-def _images_between(
-    x: np.ndarray, left: float, right: float, width_A: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _images_between(x: np.ndarray, left: float, right: float, width_A: float) -> tuple[np.ndarray, np.ndarray]:
     """Atoms (as indices) and x of all their periodic images with left <= x < right."""
     chosen, places = [], []
     for image in range(int(np.floor(left / width_A)), int(np.ceil(right / width_A)) + 1):

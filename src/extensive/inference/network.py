@@ -1,7 +1,9 @@
-"""A tile network made ready for one pitch, one number type and one device: plain convolutions and nothing else.
+"""A tile network made ready for one pitch, one number type and one device: plain convolutions and nothing
+else.
 
 The statistics of the images and the pitch features are folded into weights and biases once, so that the hot
-path is convolution and SiLU in channels-last order. (oneDNN's fused convolution + SiLU was measured and gained nothing.)
+path is convolution and SiLU in channels-last order. (oneDNN's fused convolution + SiLU was measured and
+gained nothing.)
 """
 
 import math
@@ -33,8 +35,8 @@ class FoldedNetwork:
         self.stem = [ready(layer, dtype) for layer in trunk64.stem]
         self.blocks = [(ready(block.spatial, dtype), ready(block.mix, dtype)) for block in trunk64.blocks]
         self.head = [ready(layer, dtype) for layer in trunk64.head[:-1]]
-        # The last layer is a scalar product per patch: in float32 it costs nothing, and in bfloat16 it would round
-        # each patch's energy to 8 bits.
+        # The last layer is a scalar product per patch: in float32 it costs nothing, and in bfloat16 it would
+        # round each patch's energy to 8 bits.
         self.last_dtype = torch.promote_types(dtype, torch.float32)
         self.last = ready(trunk64.head[-1], self.last_dtype)
         # conv((x - mean) / std) = conv'(x): exact, because these convolutions pad nothing.
@@ -43,9 +45,7 @@ class FoldedNetwork:
         scaled = weight / std[:, None, None]
         bias = bias - torch.einsum("oiyx,i->o", scaled, mean)
         self.stem[0] = (_place(scaled, dtype, device), bias.to(dtype).to(device), trunk64.stem[0].stride)
-        area = (network.stride * network.config.pixel_size_A) ** 2 / (
-            2.0 * math.pi * network.config.sigma_A**2
-        )
+        area = (network.stride * network.config.pixel_size_A) ** 2 / (2.0 * math.pi * network.config.sigma_A**2)
         self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch.sum()) / 10.0))
 
     def patches(self, image: Tensor) -> Tensor:

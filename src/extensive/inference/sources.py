@@ -1,8 +1,9 @@
 """Where atoms come from when a sheet is too large to hold: anything that can give the atoms of a band in y.
 
 A source has `cell` (Lx, Ly) in Angstrom, `fingerprint` (what a checkpoint depends on) and
-`atoms_between(y_low, y_high)`, the atoms with y_low <= y < y_high, periodic images included at their shifted y: positions
-(N, 2) float64 with 0 <= x < Lx, and atomic numbers (N,). extensive.structures.sheet generates such sheets.
+`atoms_between(y_low, y_high)`, the atoms with y_low <= y < y_high, periodic images included at their shifted
+y: positions (N, 2) float64 with 0 <= x < Lx, and atomic numbers (N,). extensive.structures.sheet generates
+such sheets.
 """
 
 import tempfile
@@ -50,9 +51,7 @@ class AtomsSource:
         self.order = np.argsort(positions[:, 1], kind="stable")
         self._positions = positions[self.order]
         self._numbers = atoms.numbers[self.order].astype(np.uint8)
-        self.fingerprint = digest(
-            [list(self.cell), len(atoms), float(positions.sum()), int(atoms.numbers.sum())]
-        )
+        self.fingerprint = digest([list(self.cell), len(atoms), float(positions.sum()), int(atoms.numbers.sum())])
 
     def indices_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
         """Indices (N,) in order of y, and shifts of y (N,), of the atoms of the band."""
@@ -93,16 +92,15 @@ class RepeatedSource:
 class FileSource:
     """One structure of a plain extended XYZ file of any size, sorted into bands on disk in one pass.
 
-    Memory is that of one chunk of lines; the disk holds 17 bytes an atom while the source lives (`close` removes it).
-    Raises InputError naming the file and line for what is not an orthogonal sheet in extended XYZ.
+    Memory is that of one chunk of lines; the disk holds 17 bytes an atom while the source lives (`close`
+    removes it). Raises InputError naming the file and line for what is not an orthogonal sheet in extended
+    XYZ.
     """
 
     def __init__(self, path: str | Path, band_A: float = 20.0, chunk_atoms: int = 1_000_000) -> None:
         self._header: XYZHeader = read_header(path)
         self.cell = self._header.cell
-        self.fingerprint = digest(
-            [str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns]
-        )
+        self.fingerprint = digest([str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns])
         self._folder = tempfile.TemporaryDirectory(prefix="extensive-sheet-")
         # Few enough files that each chunk leaves long runs in each.
         self._n_bands = int(np.clip(self.cell[1] / band_A, 1, 4096))

@@ -1,8 +1,8 @@
 """Sheets of any size, strip by strip: bounded memory, progress, and partial sums that survive a kill.
 
-A strip of pixel rows is cut into blocks along x. Worker threads, one a core, take blocks; torch releases Python's lock
-inside its operations, so threads over blocks use the cores better than threads inside operations on small images. The
-atoms of the next strip are made while the blocks of this one run.
+A strip of pixel rows is cut into blocks along x. Worker threads, one a core, take blocks; torch releases
+Python's lock inside its operations, so threads over blocks use the cores better than threads inside
+operations on small images. The atoms of the next strip are made while the blocks of this one run.
 """
 
 import collections
@@ -64,8 +64,8 @@ def stream_energy(
 ) -> SheetEnergy:
     """Energy of a source's whole sheet (or of one rank's strips of it), equal to the direct evaluation.
 
-    `checkpoint` is a file for partial sums: a killed evaluation goes on after its last strip. The caller removes it once
-    the result is written. `on_strip` is called with each finished strip and its energy in eV.
+    `checkpoint` is a file for partial sums: a killed evaluation goes on after its last strip. The caller
+    removes it once the result is written. `on_strip` is called with each finished strip and its energy in eV.
     """
     started = time.perf_counter()
     grid = engine.grid(source.cell)
@@ -117,7 +117,7 @@ def _pool(workers: int):
 
 def _strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> _StripAtoms:
     """The atoms that a strip's energy depends on, sorted along x, with periodic images on either side."""
-    (pitch_y, pitch_x), (halo_y, halo_x) = grid.pitch_A, engine.halo_A(grid)
+    pitch_x, (halo_y, halo_x) = grid.pitch_A[1], engine.halo_A(grid)
     low, high = _row_A(grid, strip.first), _row_A(grid, strip.last)
     positions, numbers = source.atoms_between(low - halo_y, high + halo_y)
     inside = (positions[:, 1] >= low) & (positions[:, 1] < high)
@@ -146,14 +146,14 @@ def _strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> _S
 
 
 def _row_A(grid: Grid, row: int) -> float:
-    """y (Angstrom) of a pixel row; the last edge is the cell's, so that no atom falls between strips."""
+    """Y (Angstrom) of a pixel row; the last edge is the cell's, so that no atom falls between strips."""
     return grid.cell[1] if row == grid.shape[0] else row * grid.pitch_A[0]
 
 
-def _strip_energy(
-    engine: Engine, grid: Grid, strip: Strip, atoms: _StripAtoms, pool: ThreadPoolExecutor
-) -> float:
-    """Energy (eV) of a strip: blocks in parallel, their sums added in order, so that it is the same every time."""
+def _strip_energy(engine: Engine, grid: Grid, strip: Strip, atoms: _StripAtoms, pool: ThreadPoolExecutor) -> float:
+    """Energy (eV) of a strip: blocks in parallel, their sums added in order, so that it is the same every
+    time.
+    """
     height, width = strip.last - strip.first, grid.shape[1]
     firsts = range(0, width, engine.block_px)
     jobs = collections.deque(
@@ -166,22 +166,16 @@ def _strip_energy(
     return engine.reference_of_counts_eV(atoms.counts) + engine.potential.energy_scale_eV * total
 
 
-def _block_energy(
-    engine: Engine, grid: Grid, atoms: _StripAtoms, shape: tuple[int, int], first: int
-) -> float:
+def _block_energy(engine: Engine, grid: Grid, atoms: _StripAtoms, shape: tuple[int, int], first: int) -> float:
     """Network energy of one block whose first column is `first`."""
     pitch_x = grid.pitch_A[1]
     halo_x, bin_A = atoms.margin_A, BIN_PX * grid.pitch_A[1]
     last_bin = len(atoms.edges) - 2
-    low = max(
-        0, int(first * pitch_x / bin_A)
-    )  # bins start at -halo, as far before this block as atoms matter
+    low = max(0, int(first * pitch_x / bin_A))  # bins start at -halo, as far before this block as atoms matter
     high = min(last_bin, int(((first + shape[1]) * pitch_x + 2 * halo_x) / bin_A))
     part = slice(int(atoms.edges[low]), int(atoms.edges[high + 1]))
     with torch.inference_mode():
-        positions = torch.from_numpy(atoms.positions[part]) - torch.tensor(
-            [first * pitch_x, 0.0], dtype=torch.float64
-        )
+        positions = torch.from_numpy(atoms.positions[part]) - torch.tensor([first * pitch_x, 0.0], dtype=torch.float64)
         weight = None if atoms.weight is None else atoms.weight[part]
         patches = engine.block_patches(positions.to(engine.device), atoms.channel[part], weight, grid, shape)
         return float(patches.sum(dtype=torch.float64))

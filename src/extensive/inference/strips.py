@@ -23,9 +23,7 @@ def strips(height_px: int, rows_px: int, n_ranks: int = 1, rank: int = 0) -> lis
     The partition into strips does not depend on `n_ranks`, so neither does any strip's energy.
     """
     if rows_px < 1 or n_ranks < 1 or not 0 <= rank < n_ranks:
-        raise InputError(
-            f"strips: rows_px {rows_px}, rank {rank} of {n_ranks}; expected rows >= 1, 0 <= rank < ranks"
-        )
+        raise InputError(f"strips: rows_px {rows_px}, rank {rank} of {n_ranks}; expected rows >= 1, 0 <= rank < ranks")
     count = -(-height_px // rows_px)
     first, last = rank * count // n_ranks, (rank + 1) * count // n_ranks
     return [Strip(i, i * rows_px, min((i + 1) * rows_px, height_px)) for i in range(first, last)]
@@ -35,7 +33,8 @@ def strips(height_px: int, rows_px: int, n_ranks: int = 1, rank: int = 0) -> lis
 class Checkpoint:
     """Partial sums by strip, written whole or not at all after each strip.
 
-    `key` is a digest of all that the sums depend on; a file with another key is another calculation's and is not used.
+    `key` is a digest of all that the sums depend on; a file with another key is another calculation's and is
+    not used.
     """
 
     path: Path | None

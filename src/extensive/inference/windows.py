@@ -4,9 +4,10 @@ The same image as extensive.raster, which stays the owner of the formula (a test
 
     I_c(x, y) = sum_j w_jc exp(-((x - x_j)^2 + (y - y_j)^2) / (2 sigma^2))
 
-An atom touches about 12 x 12 pixels, and the Gaussian is separable, so an atom costs 24 exponentials, 144 products and
-144 additions. `scatter_add_` was the fastest of the ways measured to do the additions (numpy.add.at 1.2, index_add_
-1.1-1.3, numpy.bincount 1.8, a batched matrix product over blocks 8 times its time).
+An atom touches about 12 x 12 pixels, and the Gaussian is separable, so an atom costs 24 exponentials, 144
+products and 144 additions. `scatter_add_` was the fastest of the ways measured to do the additions
+(numpy.add.at 1.2, index_add_ 1.1-1.3, numpy.bincount 1.8, a batched matrix product over blocks 8 times its
+time).
 """
 
 import math
@@ -49,9 +50,9 @@ def scatter_open(
 ) -> torch.Tensor:
     """Image (H, W, C) of atoms in an open window whose pixel (0, 0) is at the origin.
 
-    positions (N, 2) float64, Angstrom, as x, y relative to that pixel; atoms outside may be among them, and those
-    whose windows reach in count. channels (N,) int64; weights (N,) or None for 1. pitch_A is (along y, along x),
-    like `shape`.
+    positions (N, 2) float64, Angstrom, as x, y relative to that pixel; atoms outside may be among them, and
+    those whose windows reach in count. channels (N,) int64; weights (N,) or None for 1. pitch_A is (along y,
+    along x), like `shape`.
     """
     height, width = shape
     half_y, half_x = (window_half(sigma_A, pitch, dtype) for pitch in pitch_A)

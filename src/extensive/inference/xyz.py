@@ -30,9 +30,7 @@ def read_header(path: str | Path) -> XYZHeader:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({error})") from error
     if not count.strip().isdigit() or int(count) == 0:
-        raise InputError(
-            f"{path}: line 1 is {count.strip()[:40]!r}; extended XYZ starts with the number of atoms"
-        )
+        raise InputError(f"{path}: line 1 is {count.strip()[:40]!r}; extended XYZ starts with the number of atoms")
     lattice = re.search(r'Lattice="([^"]*)"', comment)
     if not lattice:
         raise InputError(f'{path}: line 2 has no Lattice="..."; the periodic cell is needed')
@@ -53,9 +51,7 @@ def read_header(path: str | Path) -> XYZHeader:
     return XYZHeader(int(count), (float(cell[0, 0]), float(cell[1, 1])), columns["species"], columns["pos"])
 
 
-def read_in_chunks(
-    path: str | Path, header: XYZHeader, chunk_atoms: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_in_chunks(path: str | Path, header: XYZHeader, chunk_atoms: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions (n, 2) and atomic numbers (n,) of the first structure, `chunk_atoms` at a time."""
     use = [header.symbol_column, header.position_column, header.position_column + 1]
     reader = pd.read_csv(
@@ -87,10 +83,6 @@ def read_in_chunks(
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{path}: not readable as extended XYZ ({' '.join(str(error).split())[:120]})"
-        ) from error
+        raise InputError(f"{path}: not readable as extended XYZ ({' '.join(str(error).split())[:120]})") from error
     if seen != header.n_atoms:
-        raise InputError(
-            f"{path}: {seen} atoms found, {header.n_atoms} announced in line 1; the file is truncated"
-        )
+        raise InputError(f"{path}: {seen} atoms found, {header.n_atoms} announced in line 1; the file is truncated")

@@ -1,4 +1,6 @@
-"""Seconds of one DFT energy against the number of atoms, on one core, with the settings that labels are made with."""
+"""Seconds of one DFT energy against the number of atoms, on one core, with the settings that labels are made
+with.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +21,10 @@ WARMUP_CELLS = (1, 1)
 def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, seed: int) -> Timing:
     """Time one single-point energy of graphene, `supercell` (nx, ny) rectangular 4-atom cells.
 
-    The k-points are those of the labels: every size samples the same states of the sheet (Monkhorst-Pack 2 x 2 of the
-    60-atom cell, folded), so that the energies are comparable and larger cells need fewer points. Set-up of
-    the calculator is part of the time, as it is for a user; importing GPAW and the forces (15-20 % more) are not.
+    The k-points are those of the labels: every size samples the same states of the sheet (Monkhorst-Pack 2 x
+    2 of the 60-atom cell, folded), so that the energies are comparable and larger cells need fewer points.
+    Set-up of the calculator is part of the time, as it is for a user; importing GPAW and the forces (15-20 %
+    more) are not.
     """
     prepare_serial_process()
     dft = DFTSettings.from_config(settings)

@@ -66,8 +66,8 @@ def fit_exponents(
 ) -> list[dict[str, Any]]:
     """One fit per (method, device, cores): DFT over all sizes, networks from `linear_from_atoms` on.
 
-    Below that size a network's time is the fixed cost of starting some tens of operations, not work. Groups with
-    fewer than two sizes in the range (the CNN, whose size is fixed) are left out.
+    Below that size a network's time is the fixed cost of starting some tens of operations, not work. Groups
+    with fewer than two sizes in the range (the CNN, whose size is fixed) are left out.
     """
     fits = []
     for (method, device, cores), group in timings.groupby(["method", "device", "cores"], sort=True):
@@ -85,6 +85,4 @@ def write_exponents(tables: Sequence[str | Path], path: str | Path, linear_from_
     frames = [pd.read_csv(table) for table in tables]
     columns = ["method", "device", "n_atoms", "seconds", "cores"]
     joined = pd.concat([frame[columns] for frame in frames if len(frame)], ignore_index=True)
-    write_json(
-        path, {"linear_from_atoms": linear_from_atoms, "fits": fit_exponents(joined, linear_from_atoms)}
-    )
+    write_json(path, {"linear_from_atoms": linear_from_atoms, "fits": fit_exponents(joined, linear_from_atoms)})

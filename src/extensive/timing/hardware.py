@@ -41,7 +41,9 @@ def hardware_label(device: str = "cpu") -> str:
 
 
 def _torch() -> dict[str, Any]:
-    """What torch says of itself and its devices; empty where it is not installed, as beside GPAW on a cluster."""
+    """What torch says of itself and its devices; empty where it is not installed, as beside GPAW on a
+    cluster.
+    """
     try:
         import torch
     except ImportError:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from extensive.inference import Engine, RepeatedSource, stream_energy
 from extensive.inference.engine import torch_threads
 from extensive.models import Potential, load_model
+from extensive.raster import batch_from_atoms, image_shape
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells
@@ -23,7 +24,9 @@ CELLS_IN_MEMORY = 100
 
 @dataclass(frozen=True)
 class NetworkTimingSettings:
-    """`cells`: sizes in copies of the given cell; `budget_s` bounds the time of one point, `tiled_budget_s` of a tiled one."""
+    """`cells`: sizes in copies of the given cell; `budget_s` bounds the time of one point, `tiled_budget_s`
+    of a tiled one.
+    """
 
     cells: Sequence[int]
     dtypes: Sequence[str]
@@ -34,7 +37,9 @@ class NetworkTimingSettings:
 
 
 def timing_cell(supercell: Sequence[int], seed: int) -> Atoms:
-    """The rattled graphene cell of `supercell` (nx, ny) 4-atom cells that is repeated to larger and larger sheets."""
+    """The rattled graphene cell of `supercell` (nx, ny) 4-atom cells that is repeated to larger and larger
+    sheets.
+    """
     cells = (int(supercell[0]), int(supercell[1]))
     atoms = graphene(cells)
     rng = np.random.default_rng(seed)
@@ -43,7 +48,9 @@ def timing_cell(supercell: Sequence[int], seed: int) -> Atoms:
 
 
 def devices_for(device: str) -> list[str]:
-    """Devices to time: the CPU, and the GPU where `device` ('auto', 'cpu', 'cuda') wants one and there is one."""
+    """Devices to time: the CPU, and the GPU where `device` ('auto', 'cpu', 'cuda') wants one and there is
+    one.
+    """
     return ["cpu"] + (["cuda"] if device != "cpu" and torch.cuda.is_available() else [])
 
 
@@ -65,14 +72,16 @@ def time_networks(
     return rows
 
 
-def time_network(
-    potential: Potential, cell: Atoms, settings: NetworkTimingSettings, device: str
-) -> Iterator[Timing]:
-    """Rows of one model on one device. A CNN has one size; an EDNN is timed tiled and, where it can be, fused."""
+def time_network(potential: Potential, cell: Atoms, settings: NetworkTimingSettings, device: str) -> Iterator[Timing]:
+    """Rows of one model on one device. A CNN has one size; an EDNN is timed tiled and, where it can be,
+    fused.
+    """
     config = potential.config
     suffix = "-paper" if config.form == "paper" else ""
     if config.network == "cnn":
-        yield from _series(f"cnn{suffix}", [1], _whole(potential, cell, None), settings, settings.budget_s, device, cell)
+        yield from _series(
+            f"cnn{suffix}", [1], _whole(potential, cell, None), settings, settings.budget_s, device, cell
+        )
         return
     method = "ednn-paper" if suffix else "ednn-tiled"
     call = _whole(potential, cell, "tiled")
@@ -94,7 +103,9 @@ def _series(
     device: str,
     cell: Atoms,
 ) -> Iterator[Timing]:
-    """Time ever larger sizes until the next one, by proportion, would take longer than `budget_s` for one call."""
+    """Time ever larger sizes until the next one, by proportion, would take longer than `budget_s` for one
+    call.
+    """
     synchronise = torch.cuda.synchronize if device == "cuda" else None
     last: tuple[int, float] | None = None
     for n_cells in sorted(sizes):
@@ -114,10 +125,25 @@ def _series(
 
 def _whole(potential: Potential, cell: Atoms, mode: str | None) -> Callable[[int], Callable[[], object]]:
     """Evaluation of structures in memory, image and all, in float32."""
+    multiple = potential.network.focus_px if mode == "tiled" else None
+    parameter = next(potential.network.parameters())
 
     def prepare(n_cells: int) -> Callable[[], object]:
         atoms = cell.repeat((*supercell_of_cells(n_cells), 1))
-        return lambda: potential.energies([atoms], mode)
+        lengths = atoms.cell.lengths()[:2]
+        # Tiles need a whole number of foci, where the fused network needs one of strides.
+        shape = (
+            image_shape(lengths, potential.config.pixel_size_A, multiple)
+            if multiple
+            else potential.image_shape(lengths)
+        )
+
+        def call() -> float:
+            with torch.inference_mode():
+                batch = batch_from_atoms([atoms], parameter.dtype, parameter.device)
+                return float(potential(batch, shape, mode))
+
+        return call
 
     return prepare
 

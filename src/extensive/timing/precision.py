@@ -11,16 +11,18 @@ from extensive.inference import Engine
 from extensive.keys import MEV_PER_EV
 from extensive.models import load_model
 
-# Copies along x and y: a cell and its multiples get different pitches, and should have the same energy per atom.
+# Copies along x and y: a cell and its multiples get different pitches, and should have the same energy per
+# atom.
 PITCH_COPIES = ((2, 3), (3, 2), (5, 7))
 SHIFTS = 8
 
 
 def measure_precision(models: Sequence[str | Path], structures: Sequence[Atoms], dtypes: Sequence[str]) -> pd.DataFrame:
-    """Differences per atom of each streamed model: columns model, quantity, dtype, mean and largest, structures.
+    """Differences per atom of each streamed model: columns model, quantity, dtype, mean and largest,
+    structures.
 
-    quantity 'dtype': against float64; 'pitch': the structure repeated, whose image has another pixel pitch, against
-    itself; 'shift': rigid shifts by parts of a pixel, against their mean (the raster's own egg-box).
+    quantity 'dtype': against float64; 'pitch': the structure repeated, whose image has another pixel pitch,
+    against itself; 'shift': rigid shifts by parts of a pixel, against their mean (the raster's own egg-box).
     """
     rows = []
     rng = np.random.default_rng(0)

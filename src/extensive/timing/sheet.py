@@ -44,8 +44,8 @@ def evaluate_sheet(
 ) -> tuple[SheetEnergy, SheetTiming]:
     """Stream `source` through a model: what it found, and the row of sheet.csv.
 
-    Resumes from `checkpoint` (a file that the caller removes once the row is safe). Raises InputError for a model that
-    cannot be streamed and for elements that it does not know.
+    Resumes from `checkpoint` (a file that the caller removes once the row is safe). Raises InputError for a
+    model that cannot be streamed and for elements that it does not know.
     """
     engine = Engine(load_model(model, device), dtype, device, threads)
     result = stream_energy(engine, source, checkpoint, progress)
