@@ -56,9 +56,7 @@ def write_images(
         check_sheet(atoms)
         if not np.isfinite(atoms.info.get(REF_ENERGY, np.nan)):
             name = atoms.info.get(STRUCTURE_ID, atoms.get_chemical_formula())
-            raise InputError(
-                f"structure {name}: no finite {REF_ENERGY}; images are made of labelled structures"
-            )
+            raise InputError(f"structure {name}: no finite {REF_ENERGY}; images are made of labelled structures")
     cells = np.array([np.diag(atoms.cell)[:2] for atoms in structures])
     shape = image_shape(cells.mean(axis=0), pixel_size_A, multiple_px)
     deviation = np.abs(cells / cells.mean(axis=0) - 1.0).max(axis=1)

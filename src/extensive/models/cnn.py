@@ -58,9 +58,7 @@ class CNN(nn.Module):
         """Energies (B,), float64, or (B, outputs) if there are several; `mode` is for networks with tiles."""
         side = self.config.image_px
         if any(n != side for n in images.shape[2:]):
-            raise InputError(
-                f"image of {tuple(images.shape[2:])} pixels: this network takes {side} a side only"
-            )
+            raise InputError(f"image of {tuple(images.shape[2:])} pixels: this network takes {side} a side only")
         x = self.standardize(images)
         if self.config.form == "paper":
             y = self.network(with_pitch(x, pitch) if self.config.pitch_channels else x)
@@ -92,9 +90,7 @@ def _open_layers(inputs: int, stem: tuple[tuple[int, int, int], ...], dims: int)
     layers: list[nn.Module] = []
     for width, kernel, stride in stem:
         if kernel < stride or kernel % 2 == 0:
-            raise InputError(
-                f"model stem: kernel {kernel}, stride {stride}; form 'open' needs an odd kernel >= stride"
-            )
+            raise InputError(f"model stem: kernel {kernel}, stride {stride}; form 'open' needs an odd kernel >= stride")
         layer = convolution(inputs, width, kernel, stride, padding=kernel // 2)
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)

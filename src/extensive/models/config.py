@@ -35,9 +35,7 @@ class ModelConfig:
     width: int = 64  # channels of the residual blocks
     blocks: int = 3  # residual blocks of one 3x3 layer each, at the stem's total stride
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
-    readout: str = (
-        "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
-    )
+    readout: str = "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
 
     def __post_init__(self) -> None:
         """Raise InputError for a combination that names no network."""
@@ -46,9 +44,7 @@ class ModelConfig:
         if self.form not in FORMS[self.network]:
             raise InputError(f"model form: {self.form!r}; a {self.network} has {list(FORMS[self.network])}")
         if self.network == "cnn" and (self.image_px is None or self.image_px < 8):
-            raise InputError(
-                f"model image_px: {self.image_px}; a cnn needs its fixed image size, at least 8 pixels"
-            )
+            raise InputError(f"model image_px: {self.image_px}; a cnn needs its fixed image size, at least 8 pixels")
         if self.network == "ednn" and self.outputs != 1:
             raise InputError(f"model outputs: {self.outputs}; an ednn sums one number per tile")
         if self.dims not in (2, 3) or (self.dims == 3 and self.form != "open"):
@@ -56,9 +52,7 @@ class ModelConfig:
         if self.readout not in ("plain", "density"):
             raise InputError(f"model readout: {self.readout!r}; it must be 'plain' or 'density'")
         if self.pixel_size_A <= 0 or self.sigma_A <= 0:
-            raise InputError(
-                f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive"
-            )
+            raise InputError(f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive")
 
     @property
     def image_channels(self) -> int:

@@ -70,8 +70,7 @@ class EDNN(nn.Module):
         else:
             if config.context_px is None or config.context_px < 0 or config.focus_px < 1:
                 raise InputError(
-                    f"model focus_px {config.focus_px}, context_px {config.context_px}:"
-                    f" form {config.form!r} needs both"
+                    f"model focus_px {config.focus_px}, context_px {config.context_px}: form {config.form!r} needs both"
                 )
             self.context_px = config.context_px
             inputs = channels + 2 * config.pitch_channels
@@ -124,9 +123,7 @@ class EDNN(nn.Module):
 
         For an engine that streams an image in strips; no wrapping here. Fused where the network can be.
         """
-        tile_counts(
-            (padded.shape[-2] - 2 * self.context_px, padded.shape[-1] - 2 * self.context_px), self.focus_px
-        )
+        tile_counts((padded.shape[-2] - 2 * self.context_px, padded.shape[-1] - 2 * self.context_px), self.focus_px)
         if self.can_fuse:
             return self._sum_patches(self._patches(padded, pitch, periodic=False))
         return self._tiled(padded, pitch)
@@ -142,9 +139,7 @@ class EDNN(nn.Module):
         """Patch energies (B, H / s, W / s) of periodic images, in strips where memory asks for it."""
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
-            raise InputError(
-                f"image of {height} x {width} pixels: sides must be multiples of {self.stride} pixels"
-            )
+            raise InputError(f"image of {height} x {width} pixels: sides must be multiples of {self.stride} pixels")
         if height * width <= CHUNK_PX or torch.is_grad_enabled():
             return self._patches(images, pitch, periodic=True)
         padded = wrap_pad(images, self.context_px)
@@ -179,9 +174,7 @@ class EDNN(nn.Module):
         n_rows, n_columns = (padded.shape[-2] - side) // f + 1, (padded.shape[-1] - side) // f + 1
         energies = []
         for first, last in row_chunks(n_rows, n_images * n_columns * side**2, CHUNK_PX):
-            tiles = cut_padded(
-                padded[..., first * f : (last - 1) * f + side, :], f, side
-            )  # (B, T, C, side, side)
+            tiles = cut_padded(padded[..., first * f : (last - 1) * f + side, :], f, side)  # (B, T, C, side, side)
             n_tiles = tiles.shape[1]
             tile_pitch = None if pitch is None else pitch.repeat_interleave(n_tiles, dim=0)
             energy = self._one_by_one(tiles.flatten(0, 1), tile_pitch)

@@ -58,8 +58,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Potentia
     try:
         if values["format"] != FORMAT or values["units"] != UNITS:
             raise InputError(
-                f"{description}: format {values['format']}, units {values['units']};"
-                f" expected {FORMAT}, {UNITS}"
+                f"{description}: format {values['format']}, units {values['units']}; expected {FORMAT}, {UNITS}"
             )
         config = ModelConfig.from_dict(values["model"], source=str(description))
         references = {symbol: float(value) for symbol, value in values["reference_energies_eV"].items()}
@@ -68,14 +67,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Potentia
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{description}: not a model's metadata ({type(error).__name__}: {error})"
-        ) from error
+        raise InputError(f"{description}: not a model's metadata ({type(error).__name__}: {error})") from error
     unknown = [symbol for symbol in references if symbol not in atomic_numbers]
     if unknown or not all(map(math.isfinite, [scale, shift, *references.values()])):
-        raise InputError(
-            f"{description}: reference energies and scale must be finite numbers of known elements"
-        )
+        raise InputError(f"{description}: reference energies and scale must be finite numbers of known elements")
     if not weights.is_file():
         raise InputError(f"{weights}: no such file; it belongs beside {description.name}")
     if file_digest(weights) != expected:

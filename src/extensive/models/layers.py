@@ -92,9 +92,7 @@ class Trunk(nn.Module):
             raise InputError("model stem: empty; give at least one layer as [width, kernel, stride]")
         widths = [*(layer[0] for layer in stem[:-1]), width]
         if stem[-1][0] != width:
-            raise InputError(
-                f"model stem: last layer has width {stem[-1][0]}; it must be the blocks' width {width}"
-            )
+            raise InputError(f"model stem: last layer has width {stem[-1][0]}; it must be the blocks' width {width}")
         for number, ((_, kernel, stride), wide) in enumerate(zip(stem, widths, strict=True)):
             gain = 1.0 if number == 0 else math.sqrt(2.0)
             layers.append(PitchConv(channels, wide, kernel, stride, pitch, gain))
@@ -126,9 +124,7 @@ class Trunk(nn.Module):
 
     def receptive_field(self) -> tuple[int, int]:
         """(field, stride) in pixels: what one output sees, and how far apart outputs are; from the layers."""
-        return receptive_field(
-            [(layer.kernel, layer.stride) for layer in self.stem] + [(3, 1)] * len(self.blocks)
-        )
+        return receptive_field([(layer.kernel, layer.stride) for layer in self.stem] + [(3, 1)] * len(self.blocks))
 
 
 def receptive_field(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:

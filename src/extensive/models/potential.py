@@ -47,9 +47,7 @@ class Potential(nn.Module):
         self.energy_shift_eV = float(energy_shift_eV)
         self.metadata = dict(metadata or {})
         if isinstance(network, EDNN) and self.energy_shift_eV != 0.0:
-            raise InputError(
-                f"energy_shift_eV: {energy_shift_eV}; it must be 0 for an ednn, which is extensive"
-            )
+            raise InputError(f"energy_shift_eV: {energy_shift_eV}; it must be 0 for an ednn, which is extensive")
         table = torch.full((119,), torch.nan, dtype=torch.float64)
         for symbol, value in self.reference_energies_eV.items():
             table[atomic_numbers[symbol]] = value
@@ -82,11 +80,7 @@ class Potential(nn.Module):
 
     def pitch(self, batch: AtomBatch, shape: tuple[int, int]) -> Tensor | None:
         """Pitch features (B, 2), or None for a network that is not told them."""
-        return (
-            pitch_features(batch.cells, shape, self.config.pixel_size_A)
-            if self.config.pitch_channels
-            else None
-        )
+        return pitch_features(batch.cells, shape, self.config.pixel_size_A) if self.config.pitch_channels else None
 
     def reference(self, batch: AtomBatch) -> Tensor:
         """Sums of per-element reference energies, (B,), eV, float64; InputError for an unknown element."""
@@ -115,9 +109,7 @@ class Potential(nn.Module):
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
         return (energy if create_graph else energy.detach()), -gradient
 
-    def energies(
-        self, structures: Sequence[Atoms], mode: str | None = None, batch_atoms: int = 4096
-    ) -> np.ndarray:
+    def energies(self, structures: Sequence[Atoms], mode: str | None = None, batch_atoms: int = 4096) -> np.ndarray:
         """Energies (B,), eV, of any flat periodic sheets.
 
         Raises InputError for structures that are none, and for unknown elements.
@@ -137,9 +129,7 @@ class Potential(nn.Module):
         for indices, batch, shape in self._batches(structures, batch_atoms):
             energy, force = self.energy_and_forces(batch, shape, mode)
             energies[indices] = energy.cpu().numpy()
-            parts = np.split(
-                force.cpu().double().numpy(), np.cumsum([len(structures[i]) for i in indices])[:-1]
-            )
+            parts = np.split(force.cpu().double().numpy(), np.cumsum([len(structures[i]) for i in indices])[:-1])
             for i, part in zip(indices, parts, strict=True):
                 forces[i][:, :2] = part
         return energies, forces

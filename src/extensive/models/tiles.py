@@ -35,9 +35,7 @@ def tile_counts(shape: tuple[int, int], focus_px: int) -> tuple[int, int]:
     """Tiles along y and x of an image of `shape` (H, W). Raises InputError unless the focus divides both."""
     height, width = shape
     if height % focus_px or width % focus_px:
-        raise InputError(
-            f"image of {height} x {width} pixels is not a whole number of tiles of focus {focus_px}"
-        )
+        raise InputError(f"image of {height} x {width} pixels is not a whole number of tiles of focus {focus_px}")
     return height // focus_px, width // focus_px
 
 
