@@ -84,8 +84,14 @@ def write_images(
         file["n_atoms"] = np.array([len(atoms) for atoms in structures], dtype=np.int64)
         file["cells"] = cells
         n_channels = channel_count(channels)
+        # gzip, because lzf starts from uninitialised memory: same images, other bytes.
         images = file.create_dataset(
-            "images", (len(structures), n_channels, *shape), np.float32, compression="lzf", shuffle=True
+            "images",
+            (len(structures), n_channels, *shape),
+            np.float32,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
         )
         with torch.no_grad():
             for first in tqdm(range(0, len(structures), BATCH), "images", disable=not progress):
