@@ -1,10 +1,7 @@
 """Figures, each PDF + PNG + CSV, and the table of claims; drawn from the run's files without torch or GPAW."""
 
-import json
-
 CNN, EDNN = config["figures"]["cnn"], config["figures"]["ednn"]
 PANELS = {panel: name for panel, name in config["figures"]["inputs"].items() if name in [*SHEETS, *DIMERS]}
-DRAWN = f"{RUN}/figures/{{figure}}"
 DATA = f"{RUN}/figures/data"
 # What each figure needs the configuration to have; the others' data are made on request.
 POSSIBLE = {
@@ -27,43 +24,11 @@ for figure in CHOSEN:
         raise WorkflowError(
             f"figures.draw: {figure!r} cannot be drawn; models or data sets that figures.* names are missing"
         )
-FIGURES = expand(DRAWN + ".{suffix}", figure=CHOSEN, suffix=["pdf", "png", "csv"])
+FIGURES = expand(f"{RUN}/figures/{{figure}}.{{suffix}}", figure=CHOSEN, suffix=["pdf", "png", "csv"])
 TABLES = [f"{RUN}/tables/claims.csv"]
 
 
-def figure_files(figure: str, category: str, subject: str) -> dict:
-    """Outputs of a figure; its PNG goes into the report, captioned with its own numbers."""
-    stem = f"{RUN}/figures/{figure}"
-    picture = report(
-        stem + ".png",
-        caption=f"../report/{figure}.rst",
-        category=category,
-        labels={"figure": figure, "shows": subject},
-    )
-    return {
-        "png": picture,
-        "pdf": stem + ".pdf",
-        "csv": stem + ".csv",
-        "numbers": f"{DATA}/{figure}-numbers.json",
-    }
-
-
-def figure_code(module: str) -> list[str]:
-    """Modules that one figure is drawn by: an edit redraws that figure alone."""
-    return code("errors", "io", "keys", "figures/style", "figures/predictions", f"figures/{module}")
-
-
-def caption_numbers(wildcards, output) -> dict:
-    """Numbers that a figure's caption quotes, once it is drawn. Derived from an output, so never a reason to rerun."""
-    path = Path(output.numbers)
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def predicted(model: str, *parts: str) -> dict:
-    """Predictions of a model by set, of those that the configuration has, named as Python names."""
-    return {
-        part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv" for part in parts if part in PRESENT
-    }
+include: "figure_functions.smk"
 
 
 rule figure_data_inputs:

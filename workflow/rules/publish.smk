@@ -11,7 +11,10 @@ rule claims:
             if "scaling" in CHOSEN
             else []
         ),
-        figures=expand(DRAWN + ".csv", figure=[figure for figure in ("inputs", "tiles") if figure in CHOSEN]),
+        figures=expand(
+            f"{RUN}/figures/{{figure}}.csv",
+            figure=[figure for figure in ("inputs", "tiles") if figure in CHOSEN],
+        ),
         code=code("errors", "io", "keys", "claims", "figures/predictions", "figures/style"),
     output:
         report(
@@ -62,7 +65,7 @@ rule publish:
         mem_mb=1500,
         runtime=10,
     params:
-        run=RUN,
+        run=config["run"],
         published="results/published",
         readme="README.md",
     message:

@@ -1,13 +1,14 @@
 """Copy a run's results to results/published and its claims table into the README."""
 
 import sys
+from pathlib import Path
 
 from extensive.errors import InputError
 from extensive.publish import publish
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
 try:
-    for path in publish(snakemake.params.run, snakemake.params.published, snakemake.params.readme):
+    for path in publish(Path("results") / snakemake.params.run, snakemake.params.published, snakemake.params.readme):
         print(path, file=sys.stderr)
 except InputError as error:
     sys.exit(f"publish: {error}")

@@ -22,18 +22,14 @@ SEPARATION_COLUMNS = ("separation_true_A", "separation_predicted_A")
 
 def from_files(**paths: str) -> Drawing:
     """Draw from predictions CSVs, given as dimers_2d=path and dimers_3d=path."""
-    return draw(
-        {name.removeprefix("dimers_").upper(): read_table(path, COLUMNS) for name, path in paths.items()}
-    )
+    return draw({name.removeprefix("dimers_").upper(): read_table(path, COLUMNS) for name, path in paths.items()})
 
 
 @styled
 def draw(images: dict[str, pd.DataFrame]) -> Drawing:
     """Parity of energy (meV) and separation (Angstrom), a row of panels for each kind of image."""
     images = {name: table for name, table in images.items() if len(table)}
-    has_separation = [
-        name for name, table in images.items() if table.columns.isin(SEPARATION_COLUMNS).sum() == 2
-    ]
+    has_separation = [name for name, table in images.items() if table.columns.isin(SEPARATION_COLUMNS).sum() == 2]
     columns = 2 if has_separation else 1
     figure = new_figure(COLUMN_IN, 1.75 * len(images) if columns == 2 else 3.0 * len(images))
     panels = figure.subplots(len(images), columns, squeeze=False)
@@ -47,14 +43,10 @@ def draw(images: dict[str, pd.DataFrame]) -> Drawing:
         }
         if columns == 2 and name in has_separation:
             separation = table[list(SEPARATION_COLUMNS)].to_numpy()
-            numbers[name]["separation_mae_A"] = _parity(
-                panels[row, 1], separation, colour, marker, "separation", "Å"
-            )
+            numbers[name]["separation_mae_A"] = _parity(panels[row, 1], separation, colour, marker, "separation", "Å")
         elif columns == 2:
             panels[row, 1].remove()
-    for letter, (axes, name) in zip(
-        "abcd", [(panels[r, c], n) for r, n in enumerate(images) for c in range(columns)]
-    ):
+    for letter, (axes, name) in zip("abcd", [(panels[r, c], n) for r, n in enumerate(images) for c in range(columns)]):
         panel_title(axes, letter, f"{name} image")
     figure.align_ylabels()
     table = pd.concat([part.assign(image=name) for name, part in images.items()], ignore_index=True)

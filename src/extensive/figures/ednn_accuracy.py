@@ -59,9 +59,7 @@ def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
 def _error_scale(axes: Axes, errors: pd.Series, horizontal: bool = False) -> None:
     """Linear while the band is visible; otherwise linear inside the band and logarithmic outside."""
     reach = max(1.15 * float(errors.abs().max()), 1.3 * CHEMICAL_ACCURACY_MEV)
-    set_scale, set_limits = (
-        (axes.set_xscale, axes.set_xlim) if horizontal else (axes.set_yscale, axes.set_ylim)
-    )
+    set_scale, set_limits = (axes.set_xscale, axes.set_xlim) if horizontal else (axes.set_yscale, axes.set_ylim)
     if reach > 6 * CHEMICAL_ACCURACY_MEV:
         set_scale("symlog", linthresh=100, linscale=1.0)
         reach *= 1.3

@@ -28,9 +28,7 @@ def from_files(data: str) -> Drawing:
     """Draw from inputs.npz: <panel>_image (H, W), <panel>_cell (2,), and <panel>_id of each panel."""
     arrays = np.load(Path(data), allow_pickle=False)
     names = [name for name in TITLES if f"{name}_image" in arrays]
-    return draw(
-        {name: (arrays[f"{name}_image"], arrays[f"{name}_cell"], str(arrays[f"{name}_id"])) for name in names}
-    )
+    return draw({name: (arrays[f"{name}_image"], arrays[f"{name}_cell"], str(arrays[f"{name}_id"])) for name in names})
 
 
 @styled

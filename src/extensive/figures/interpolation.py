@@ -50,9 +50,7 @@ def draw(tables: dict[tuple[str, str], pd.DataFrame]) -> Drawing:
     return Drawing(figure, everything, numbers)
 
 
-def _by_set(
-    axes: Axes, tables: dict[tuple[str, str], pd.DataFrame], models: list[str], sets: list[str]
-) -> None:
+def _by_set(axes: Axes, tables: dict[tuple[str, str], pd.DataFrame], models: list[str], sets: list[str]) -> None:
     width = 0.8 / len(models)
     for row, model in enumerate(models):
         for column, name in enumerate(sets):
@@ -85,11 +83,7 @@ def _by_set(
 def _by_dataset(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
     names = sorted(table["dataset"].unique(), key=lambda name: ("extrapolation" in name, name), reverse=True)
     for row, model in enumerate(models):
-        means = (
-            table[table["model"] == model]
-            .groupby("dataset")["error_meV_per_atom"]
-            .apply(lambda e: e.abs().mean())
-        )
+        means = table[table["model"] == model].groupby("dataset")["error_meV_per_atom"].apply(lambda e: e.abs().mean())
         here = [name for name in names if name in means.index]
         scatter(axes, means[here], [names.index(name) for name in here], series_style(row), 20, zorder=2)
     axes.set_xscale("log")

@@ -23,9 +23,7 @@ MARKERS = "os^Dv<>Ph"
 
 def from_files(**paths: str) -> Drawing:
     """Draw from predictions CSVs, given as lattice_<L>=path; energies are in units of J."""
-    return draw(
-        {int(name.removeprefix("lattice_")): read_table(path, COLUMNS) for name, path in paths.items()}
-    )
+    return draw({int(name.removeprefix("lattice_")): read_table(path, COLUMNS) for name, path in paths.items()})
 
 
 @styled

@@ -139,9 +139,7 @@ def _numbers(axes: Axes, values: np.ndarray, colours: str, low: float, high: flo
         part = (value - low) / (high - low or 1.0)
         dark = abs(part - 0.5) > 0.35 if diverging else part < 0.6
         digits = f"{value:.2f}".replace("-", "−")
-        axes.text(
-            column, row, digits, ha="center", va="center", fontsize=7, color="white" if dark else "black"
-        )
+        axes.text(column, row, digits, ha="center", va="center", fontsize=7, color="white" if dark else "black")
     axes.set_xlabel("column (pixel)")
     axes.set_ylabel("row (pixel)")
     axes.set_xticks(range(values.shape[1]))

@@ -33,9 +33,7 @@ def draw(curves: pd.DataFrame, label_noise_meV_per_atom: float | None = None) ->
             colour, marker = series_style(index)
             spread = part.groupby("n_labels")["mae_meV_per_atom"].agg(["mean", "min", "max"])
             axes.plot(spread.index, spread["mean"], color=colour, marker=marker, label=model)
-            axes.fill_between(
-                spread.index, spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0
-            )
+            axes.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
         if label_noise_meV_per_atom:
             label = f"label noise, {quote(label_noise_meV_per_atom)} meV/atom"
             axes.axhline(label_noise_meV_per_atom, color=GREY, linestyle=":", label=label)

@@ -44,16 +44,11 @@ def draw(networks: list[dict[str, Any]]) -> Drawing:
     longest = max(len(_stacks(network["layers"])) for network in networks)
     for letter, axes, network in zip("abcdefgh", rows, networks):
         _network(axes, network["layers"], longest)
-        axes.set_title(
-            f"{network['title']}: {network['parameters']:,} parameters", loc="left", fontsize=8, x=0.03
-        )
+        axes.set_title(f"{network['title']}: {network['parameters']:,} parameters", loc="left", fontsize=8, x=0.03)
         axes.text(0, 1.03, letter, transform=axes.transAxes, fontweight="bold", fontsize=9, va="bottom")
-    table = pd.DataFrame(
-        [{"network": network["name"], **layer} for network in networks for layer in network["layers"]]
-    )
+    table = pd.DataFrame([{"network": network["name"], **layer} for network in networks for layer in network["layers"]])
     numbers = {
-        network["name"]: {"parameters": network["parameters"], "title": network["title"]}
-        for network in networks
+        network["name"]: {"parameters": network["parameters"], "title": network["title"]} for network in networks
     }
     return Drawing(figure, table, numbers)
 

@@ -105,10 +105,7 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     parts = [timings] if sheet is None else [timings, sheet]
     table = pd.concat([part[list(TIMING_COLUMNS)] for part in parts], ignore_index=True)
     numbers = {
-        "fits": {
-            f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit)
-            for fit in fits
-        },
+        "fits": {f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit) for fit in fits},
         "dft_extrapolated_years": _years(fits),
         "largest_n_atoms": int(table["n_atoms"].max()),
         "hardware": sorted(str(text) for text in table["hardware"].dropna().unique()),
@@ -219,9 +216,7 @@ def _decorate(axes: Axes, timings: pd.DataFrame, reach: float, top: float) -> No
         axis.set_minor_locator(LogLocator(subs=range(2, 10), numticks=12))
         axis.set_minor_formatter(NullFormatter())
     axes.grid(True, which="major", color="#E8E8E8", linewidth=0.5, zorder=0)
-    atoms = axes.secondary_xaxis(
-        "top", functions=(lambda n: n * ATOMS_PER_CELL, lambda n: n / ATOMS_PER_CELL)
-    )
+    atoms = axes.secondary_xaxis("top", functions=(lambda n: n * ATOMS_PER_CELL, lambda n: n / ATOMS_PER_CELL))
     atoms.set_xlabel("number of atoms")
     atoms.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_ylim()

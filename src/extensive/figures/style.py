@@ -228,7 +228,5 @@ def show_image(axes: Axes, image: np.ndarray, cell: tuple[float, float], **optio
 def image_table(panel: str, image: np.ndarray, cell: tuple[float, float]) -> pd.DataFrame:
     """An image (H, W) as rows panel, x_A, y_A, value; pixel i lies at i * pitch."""
     height, width = image.shape
-    y, x = np.meshgrid(
-        np.arange(height) * cell[1] / height, np.arange(width) * cell[0] / width, indexing="ij"
-    )
+    y, x = np.meshgrid(np.arange(height) * cell[1] / height, np.arange(width) * cell[0] / width, indexing="ij")
     return pd.DataFrame({"panel": panel, "x_A": x.ravel(), "y_A": y.ravel(), "value": image.ravel()})

@@ -60,9 +60,7 @@ def draw(
     for row, column in chosen[1:2]:
         corner = np.array([column, row]) * focus_px - 0.5
         side = focus_px + 2 * context_px
-        sheet.add_patch(
-            Rectangle(corner * pitch, *(focus_px * pitch), fill=False, edgecolor=BLUE, linewidth=1.6)
-        )
+        sheet.add_patch(Rectangle(corner * pitch, *(focus_px * pitch), fill=False, edgecolor=BLUE, linewidth=1.6))
         sheet.add_patch(
             Rectangle(
                 (corner - context_px) * pitch,
@@ -132,9 +130,7 @@ def _scheme(
         axes.imshow(tile, origin="lower", extent=extent, cmap="Greys", vmin=image.min(), vmax=image.max())
         edge = 2.5 * context_px / side
         inner = 2.5 - 2 * edge
-        axes.add_patch(
-            Rectangle((0.0, y), 2.5, 2.5, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle="--")
-        )
+        axes.add_patch(Rectangle((0.0, y), 2.5, 2.5, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle="--"))
         axes.add_patch(Rectangle((edge, y + edge), inner, inner, fill=False, edgecolor=BLUE, linewidth=1.2))
         axes.add_patch(
             FancyBboxPatch(
@@ -162,6 +158,4 @@ def _scheme(
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.add_patch(
-        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.7, color=BLACK)
-    )
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=6, linewidth=0.7, color=BLACK))

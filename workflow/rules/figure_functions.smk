@@ -1,0 +1,38 @@
+"""What figures.smk uses to name a figure's files, code and numbers."""
+
+import json
+
+
+def figure_files(figure: str, category: str, subject: str) -> dict:
+    """Outputs of a figure; its PNG goes into the report, captioned with its own numbers."""
+    stem = f"{RUN}/figures/{figure}"
+    picture = report(
+        f"{stem}.png",
+        caption=f"../report/{figure}.rst",
+        category=category,
+        labels={"figure": figure, "shows": subject},
+    )
+    return {
+        "png": picture,
+        "pdf": f"{stem}.pdf",
+        "csv": f"{stem}.csv",
+        "numbers": f"{DATA}/{figure}-numbers.json",
+    }
+
+
+def figure_code(module: str) -> list[str]:
+    """Modules that one figure is drawn by: an edit redraws that figure alone."""
+    return code("errors", "io", "keys", "figures/style", "figures/predictions", f"figures/{module}")
+
+
+def caption_numbers(wildcards, output) -> dict:
+    """Numbers that a figure's caption quotes, once it is drawn. Derived from an output, so never a reason to rerun."""
+    path = Path(output.numbers)
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def predicted(model: str, *parts: str) -> dict:
+    """Predictions of a model by set, of those that the configuration has, named as Python names."""
+    return {
+        part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv" for part in parts if part in PRESENT
+    }
