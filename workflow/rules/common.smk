@@ -45,6 +45,12 @@ def code(*stages: str) -> list[str]:
     return [str(file.relative_to(ROOT)) for file in files]
 
 
+def growing(amount):
+    """A resource that every attempt at a job asks for more of: an amount, or a function of wildcards that gives it."""
+    first = amount if callable(amount) else (lambda wildcards: amount)
+    return lambda wildcards, attempt: attempt * first(wildcards)
+
+
 wildcard_constraints:
     dataset=r"[a-z0-9][a-z0-9-]*",
     model=r"[a-z0-9][a-z0-9-]*",

@@ -50,8 +50,8 @@ rule evaluate:
         TORCH_ENV
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(15),
     message:
         "Predicting {wildcards.set} with {wildcards.model}"
     script:
@@ -77,8 +77,8 @@ rule evaluate_ising:
         TORCH_ENV
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(15),
     params:
         held_back=lambda wildcards: int(wildcards.length) == config["training"]["ising"]["length"],
     message:

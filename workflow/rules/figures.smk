@@ -45,8 +45,8 @@ rule figure_data_inputs:
         TORCH_ENV
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=growing(1500),
+        runtime=growing(10),
     params:
         pixel_size_A=config["raster"]["pixel_size_A"],
         sigma_A=config["raster"]["sigma_A"],
@@ -123,8 +123,8 @@ rule figure_inputs:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=10,
+        mem_mb=growing(1500),
+        runtime=growing(10),
     params:
         module="inputs",
         numbers=caption_numbers,

@@ -38,8 +38,8 @@ rule structures:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
         seed=config["seed"],
@@ -65,8 +65,8 @@ rule dimers:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         spec=lambda wildcards: config["structures"]["dimers"][wildcards.dataset],
         seed=config["seed"],
@@ -91,8 +91,8 @@ rule ising:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         spec=lambda wildcards: ISING[int(wildcards.length)],
         seed=config["seed"],

@@ -13,8 +13,9 @@ for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [co
 
 def alone(threads: int) -> int:
     """All cores of a local run, so that nothing runs beside a timing; on a cluster, the cores that are timed."""
-    cores = workflow.resource_settings.cores
-    return max(threads, cores or 0) if config["timing"]["alone"] else threads
+    on_cluster = workflow.resource_settings.nodes or workflow.remote_exec
+    cores = 0 if on_cluster else workflow.resource_settings.cores or 0
+    return max(threads, cores) if config["timing"]["alone"] else threads
 
 
 rule timings:
@@ -55,8 +56,8 @@ rule timing_dft:
         "../../envs/dft.yaml"
     threads: alone(1)
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         dft=config["reference"]["dft"],
         repeats=config["timing"]["dft"]["repeats"],
@@ -83,8 +84,8 @@ rule timing_networks:
         TORCH_ENV
     threads: alone(config["timing"]["networks"]["threads"])
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=growing(6000),
+        runtime=growing(60),
     params:
         settings=config["timing"]["networks"],
         cell=config["timing"]["cell"],
@@ -110,8 +111,8 @@ rule sheet:
         TORCH_ENV
     threads: alone(config["sheet"]["threads"])
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         sheet=config["sheet"],
         device=config["device"],
@@ -141,8 +142,8 @@ rule timing_exponents:
         TORCH_ENV
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         linear_from_atoms=config["timing"]["linear_from_cells"] * 60,
     message:

@@ -1,5 +1,7 @@
 """Training: splits, the networks of the sheets, and those of the two model systems."""
 
+from extensive import plan
+
 MODELS = config["models"]
 DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]["set"] == "development"]
 # What a training depends on, beside its data.
@@ -30,8 +32,8 @@ rule splits:
         TORCH_ENV
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         rule=lambda wildcards: {
             "set_of_dataset": {name: config["structures"]["datasets"][name]["set"] for name in SHEETS},
@@ -64,8 +66,12 @@ rule train:
         TORCH_ENV
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(lambda wildcards: plan.training_memory_MB(config, MODELS[wildcards.model])),
+        runtime=growing(
+            lambda wildcards: plan.minutes(
+                plan.training_seconds(MODELS[wildcards.model], gpu=config["device"] == "cuda")
+            )
+        ),
         gpu=int(config["device"] == "cuda"),
     params:
         model=lambda wildcards: config["models"][wildcards.model],
@@ -100,8 +106,8 @@ rule train_dimers:
         TORCH_ENV
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=config["training"]["dimers"],
         seed=config["seed"],
@@ -127,8 +133,8 @@ rule train_ising:
         TORCH_ENV
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=config["training"]["ising"],
         seed=config["seed"],

@@ -1,0 +1,154 @@
+"""What a run asks of a machine, from its configuration alone: time and memory of its jobs, core-hours of its stages.
+
+The workflow requests resources by these numbers and prints their sum at a dry-run. They are upper estimates from
+timings on one core of a server of 2024 (GPAW in LCAO dzp; networks at 20 GFLOP/s a core) and of a data-centre GPU; what
+jobs really used is in results/<run>/benchmarks.
+"""
+
+import math
+from typing import Any
+
+Config = dict[str, Any]
+
+ATOMS_PER_CELL = 4
+# One label of 60 atoms at one k-point, energy and forces, and its growth with the number of atoms.
+LABEL_SECONDS, LABEL_ATOMS, LABEL_POWER = 30.0, 60, 1.8
+# Grid points per 4-atom cell of those timings, and what other bases cost.
+LABEL_GRID_POINTS = 64 * 64 * 32 / 15
+BASIS_COST = {"dzp": 1.0, "szp(dzp)": 0.5, "sz(dzp)": 0.35}
+LABEL_OVERHEAD_S = 1.0
+# A trajectory's later steps begin with the density of the step before.
+MD_REUSE = 0.8
+# Effective rates of training (floating-point operations a second).
+CPU_RATE, GPU_RATE = 2e10, 4e12
+# Forward and backward; forces are a derivative of the energy, so training on them is a second one.
+TRAIN_COST, FORCES_COST = 3.0, 3.0
+CELL_60_A = (12.30, 12.78)
+# How much longer than estimated a job may take before it is resubmitted with more.
+PATIENCE = 3
+
+
+def label_seconds(supercell: list[int], dft: Config) -> float:
+    """Seconds of one GPAW energy with forces on one core, for a supercell of rectangular 4-atom cells."""
+    cells = supercell[0] * supercell[1]
+    density = math.prod(dft["kpoints"]) * math.prod(dft["kpoint_cells"])
+    # Time reversal leaves half of the k-points.
+    kpoints = math.ceil(max(1, round(density / cells)) / 2)
+    planes = 2 * dft["vacuum_A"] / dft["z_spacing_A"]
+    grid = math.prod(dft["grid_points"]) / math.prod(dft["grid_cells"]) * planes / LABEL_GRID_POINTS
+    size = (ATOMS_PER_CELL * cells / LABEL_ATOMS) ** LABEL_POWER
+    return LABEL_OVERHEAD_S + LABEL_SECONDS * kpoints * size * grid * BASIS_COST.get(dft["basis"], 1.0)
+
+
+def label_memory_MB(config: Config, dataset: str) -> int:
+    """Memory of a job that labels structures of a data set (MB)."""
+    nx, ny = config["structures"]["datasets"][dataset]["supercell"]
+    return 1200 + 16 * ATOMS_PER_CELL * nx * ny
+
+
+def chunk_labels(config: Config, dataset: str) -> int:
+    """Most labels that one job of a data set computes: a chunk of structures or a whole trajectory."""
+    spec = config["structures"]["datasets"][dataset]
+    if spec["sampler"] == "md":
+        return spec["md"]["frames"] * spec["md"]["save_every"]
+    return min(spec["count"], config["reference"]["labels"]["chunk_size"])
+
+
+def chunk_seconds(config: Config, dataset: str) -> float:
+    """Seconds of one job of a data set's labels on one core."""
+    spec = config["structures"]["datasets"][dataset]
+    reuse = MD_REUSE if spec["sampler"] == "md" else 1.0
+    each = reuse * label_seconds(spec["supercell"], config["reference"]["dft"])
+    return each * chunk_labels(config, dataset)
+
+
+def label_hours(config: Config) -> float:
+    """Core-hours of all labels, none taken from the archive."""
+    hours = 0.0
+    for dataset, spec in config["structures"]["datasets"].items():
+        share = spec["count"]
+        if spec["sampler"] != "md":
+            share /= max(1, chunk_labels(config, dataset))
+        hours += share * chunk_seconds(config, dataset) / 3600
+    return hours
+
+
+def network_flops_per_pixel(model: Config) -> float:
+    """Floating-point operations of one evaluation per pixel of the image."""
+    if "paper" in (model["form"] if model["network"] == "cnn" else model["tile_network"]):
+        # 13 convolutions and two dense layers on 128 x 128 pixels; tiles see their context again and again.
+        tiles = 1.0
+        if model["network"] == "ednn":
+            tiles = ((model["focus_px"] + 2 * (model["context_px"] or 0)) / model["focus_px"]) ** 2
+        return 12_500 * tiles
+    stride, width, flops = 1, 1 if model["channels"] == "Z" else len(model["channels"]), 0.0
+    for out, kernel, step in model["stem"]:
+        stride *= step
+        flops += 2 * out * kernel**2 * width / stride**2
+        width = out
+    flops += model["blocks"] * 2 * 9 * width**2 / stride**2
+    for out in [*model["head"], 1]:
+        flops += 2 * width * out / stride**2
+        width = out
+    return flops
+
+
+def training_seconds(model: Config, gpu: bool, cores: int = 2) -> float:
+    """Seconds of one training on one GPU or on some cores."""
+    pixels = math.prod(length / model["pixel_size_A"] for length in CELL_60_A)
+    if model["network"] == "cnn" and model["image_px"]:
+        pixels = model["image_px"] ** 2
+    training = model["training"]
+    cost = TRAIN_COST * (FORCES_COST if training["forces_weight"] else 1.0)
+    flops = training["samples"] * pixels * network_flops_per_pixel(model) * cost
+    return 60 + flops / (GPU_RATE if gpu else CPU_RATE * cores)
+
+
+def training_memory_MB(config: Config, model: Config) -> int:
+    """Memory of one training (MB): PyTorch, and the images where they are fixed and kept."""
+    images = 0
+    if model["training"]["augmentation"] is None:
+        specs = config["structures"]["datasets"].values()
+        labels = sum(spec["count"] * (spec["md"]["frames"] if spec["sampler"] == "md" else 1) for spec in specs)
+        channels = 1 if model["channels"] == "Z" else len(model["channels"])
+        images = labels * math.prod(CELL_60_A) / model["pixel_size_A"] ** 2 * channels * 4
+    return 3000 + math.ceil(2 * images / 1e6)
+
+
+def minutes(seconds: float) -> int:
+    """Time limit to ask for (minutes): an estimate, with patience for slower machines and busy disks."""
+    return 15 + math.ceil(PATIENCE * seconds / 60)
+
+
+def stage_hours(config: Config) -> dict[str, dict[str, float]]:
+    """Expected core-hours and, where there are any, GPU-hours by stage."""
+    gpu = config["device"] == "cuda"
+    training = sum(training_seconds(model, gpu) for model in config["models"].values()) / 3600
+    dft = config["timing"]["dft"]
+    timing = sum(dft["repeats"] * label_seconds(cells, config["reference"]["dft"]) for cells in dft["supercells"])
+    networks = config["timing"]["networks"]
+    timing += networks["threads"] * len(networks["models"]) * 10 * networks["budget_s"]
+    counts = len(config["structures"]["datasets"])
+    return {
+        "structures": {"cores": counts * 10 / 3600},
+        "reference": {"cores": label_hours(config)},
+        "raster": {"cores": counts * 30 / 3600},
+        "training": {"cores": 2 * training, "gpus": training if gpu else 0.0},
+        "evaluation": {"cores": len(config["models"]) * counts * 10 / 3600},
+        "timing": {"cores": timing / 3600},
+        "figures": {"cores": 20 * 10 / 3600},
+    }
+
+
+def summary(config: Config) -> str:
+    """A table of what the run is expected to cost, for people."""
+    rows = stage_hours(config)
+    lines = ["Expected cost (upper estimates; nothing is taken off for what is done already or is in the archive):"]
+    lines.append(f"{'stage':<12}{'core-hours':>12}{'GPU-hours':>12}")
+    for stage, hours in rows.items():
+        gpus = f"{hours['gpus']:12.1f}" if hours.get("gpus") else " " * 12
+        lines.append(f"{stage:<12}{hours['cores']:12.1f}{gpus}".rstrip())
+    total = sum(hours["cores"] for hours in rows.values())
+    gpus = sum(hours.get("gpus", 0.0) for hours in rows.values())
+    lines.append(f"{'all':<12}{total:12.1f}{f'{gpus:12.1f}' if gpus else ''}")
+    return "\n".join(lines)
