@@ -1,6 +1,9 @@
 """Reference: energies and forces of sheets by GPAW, from the archive where it has them, and of dimers exactly."""
 
+from extensive import plan
 from extensive.reference.chunks import chunk_count
+from extensive.reference.convergence import points
+from extensive.reference.settings import DFTSettings
 
 LABELS = config["reference"]["labels"]
 LABEL_CODE = (
@@ -38,8 +41,8 @@ rule label_chunk:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=growing(lambda wildcards: plan.label_memory_MB(config, wildcards.dataset)),
+        runtime=growing(lambda wildcards: plan.minutes(plan.chunk_seconds(config, wildcards.dataset))),
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
         dft=config["reference"]["dft"],
@@ -77,8 +80,8 @@ rule label:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
     message:
@@ -103,8 +106,8 @@ rule label_dimers:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         potential=config["reference"]["lennard_jones"],
     message:
@@ -128,8 +131,8 @@ rule audit:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         dft=config["reference"]["dft"],
         labels=LABELS,
@@ -157,9 +160,84 @@ rule label_cost:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     message:
         "What the labels cost, and which failed"
     script:
         "../scripts/reference-cost.py"
+
+
+rule convergence_labels:
+    input:
+        structures=expand(
+            RUN + "/structures/{dataset}.extxyz", dataset=config["reference"]["convergence"]["datasets"]
+        ),
+        code=code(*LABEL_CODE, "reference/convergence"),
+    output:
+        RUN + "/reference/convergence/{point}.extxyz",
+    log:
+        RUN + "/logs/label/convergence-{point}.log",
+    benchmark:
+        RUN + "/benchmarks/label/convergence-{point}.tsv"
+    wildcard_constraints:
+        point=r"\d+",
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(240),
+    params:
+        dft=config["reference"]["dft"],
+        study=config["reference"]["convergence"],
+        archive=LABELS["archive"],
+        accept=LABELS["accept_gpaw"],
+        store=RUN + "/checkpoints/convergence",
+    message:
+        "Convergence study, point {wildcards.point}"
+    script:
+        "../scripts/reference-convergence-labels.py"
+
+
+def convergence_files(wildcards: object) -> list[str]:
+    """One file of labels for each point of the convergence study."""
+    try:
+        count = len(
+            points(config["reference"]["convergence"], DFTSettings.from_config(config["reference"]["dft"]))
+        )
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    return [f"{RUN}/reference/convergence/{point}.extxyz" for point in range(count)]
+
+
+rule convergence_table:
+    input:
+        labelled=convergence_files,
+        code=code("errors", "io", "keys", "reference/convergence"),
+    output:
+        RUN + "/reference/convergence.csv",
+        RUN + "/tables/convergence.csv",
+    log:
+        RUN + "/logs/label/convergence.log",
+    benchmark:
+        RUN + "/benchmarks/label/convergence.tsv"
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        dft=config["reference"]["dft"],
+        study=config["reference"]["convergence"],
+    message:
+        "Table of the convergence study"
+    script:
+        "../scripts/reference-convergence.py"
+
+
+rule convergence:
+    input:
+        RUN + "/reference/convergence.csv",
+        RUN + "/figures/convergence.pdf",

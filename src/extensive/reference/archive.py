@@ -25,6 +25,8 @@ def read_labels(path: str | os.PathLike) -> list[Atoms]:
     is returned.
     """
     labels = read_structures(path)
+    if not labels:
+        raise InputError(f"{path}: holds no labels; not a file of this archive")
     for index, labelled in enumerate(labels):
         name = labelled.info.get(keys.STRUCTURE_ID, f"frame {index}")
         missing = [

@@ -11,6 +11,7 @@ import argparse
 import collections
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -23,15 +24,17 @@ from extensive import keys
 from extensive.config import load_config
 from extensive.errors import InputError
 from extensive.paths import LABELS, repository_root
-from extensive.reference.archive import Archive, add_labels, candidate_digests, locked
+from extensive.reference import convergence
+from extensive.reference.archive import Archive, add_labels, locked
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process, record_of
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
 from extensive.structures import generate_dataset
 
-# Shares of machine time: every kind of label becomes usable early.
+# Shares of machine time: every kind of label becomes usable early. The convergence study runs only when asked for.
 SHARES = {"md": 0.45, "structures": 0.45, "supercells": 0.10}
+CONVERGENCE = "convergence"
 # Independent trajectories run ahead of those for training, since a result needs a sound test first.
 INDEPENDENT_LEAD = 1.5
 # Frames per visit of a trajectory: long enough for the calculator's re-use to pay.
@@ -43,14 +46,16 @@ class Work:
     """What is wanted of one data set."""
 
     dataset: str
-    kind: str  # "md", "structures" or "supercells"
+    kind: str  # a key of SHARES, or CONVERGENCE
     independent: bool
     structures: list[Atoms]
     dynamics: Dynamics | None
+    settings: DFTSettings
 
 
-def plan(config: dict[str, Any]) -> list[Work]:
-    """All sheets of the configuration, as many as `reference.labels.grow` wants."""
+def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
+    """All sheets of the configuration, as many as `reference.labels.grow` wants; the convergence study if asked."""
+    settings = DFTSettings.from_config(config["reference"]["dft"])
     grow = config["reference"]["labels"]["grow"]
     wanted = []
     for name, spec in config["structures"]["datasets"].items():
@@ -62,21 +67,33 @@ def plan(config: dict[str, Any]) -> list[Work]:
             dynamics = Dynamics.from_config(spec["md"])
             dynamics = replace(dynamics, frames=max(dynamics.frames, grow["frames"]))
         independent = spec["set"] == keys.INDEPENDENT_MD
-        wanted.append(Work(name, kind, independent, generate_dataset(name, spec, config["seed"]), dynamics))
+        wanted.append(Work(name, kind, independent, generate_dataset(name, spec, config["seed"]), dynamics, settings))
+    if not study_too:
+        return wanted
+    study = config["reference"]["convergence"]
+    starts = {work.dataset: work.structures[: study["structures"]] for work in wanted}
+    for dataset in set(study["datasets"]) - set(starts):
+        raise InputError(f"reference.convergence.datasets: {dataset!r} is not among structures.datasets")
+    for point in convergence.points(study, settings):
+        members = [
+            convergence.as_member(name, atoms)
+            for dataset in study["datasets"]
+            for name, atoms in convergence.jobs(point, starts[dataset])
+        ]
+        wanted.append(Work(convergence.DATASET, CONVERGENCE, False, members, None, point.settings))
     return wanted
 
 
 class Grower:
     """One worker on the archive."""
 
-    def __init__(self, config: dict[str, Any], folder: Path, lock_folder: Path) -> None:
-        self.settings = DFTSettings.from_config(config["reference"]["dft"])
+    def __init__(self, config: dict[str, Any], folder: Path, lock_folder: Path, study_too: bool = False) -> None:
         self.seed = config["seed"]
         self.folder = folder
         self.locks = lock_folder
-        self.work = plan(config)
+        self.work = plan(config, study_too)
         self.archive = Archive(folder)
-        self.labeller = Labeller(self.settings)
+        self.labeller = Labeller(self.work[0].settings)
         self.failed_path = folder / "failed.csv"
 
     def status(self) -> dict[str, int]:
@@ -93,10 +110,11 @@ class Grower:
         units: dict[str, list[tuple[float, int, Work]]] = collections.defaultdict(list)
         for work in self.work:
             labels = self.archive.dataset(work.dataset)
-            spent[work.kind] += sum(record_of(labelled)["seconds"] for labelled in labels)
+            if work.kind != CONVERGENCE:
+                spent[work.kind] += sum(record_of(labelled)["seconds"] for labelled in labels)
             if work.kind == "md":
-                for index, start in enumerate(work.structures):
-                    digest = self.trajectory(work, start, index)
+                for index in range(len(work.structures)):
+                    digest = self.trajectory(work, index)
                     frames = len(self.archive.trajectory(digest))
                     if frames < work.dynamics.frames and digest not in failed:
                         ahead = INDEPENDENT_LEAD if work.independent else 1.0
@@ -104,23 +122,27 @@ class Grower:
                         units["md"].append((len(labels) / ahead + 1e-3 * frames, index, work))
                 continue
             for index, atoms in enumerate(work.structures):
-                digest = label_digest(atoms, self.settings.physical(), gpaw_version())
+                digest = self.digest(work, index)
                 if digest not in known and digest not in failed:
                     first = len(atoms) if work.kind == "supercells" else len(labels)
                     units[work.kind].append((first + 1e-3 * index, index, work))
-        ordered = sorted(units, key=lambda kind: spent[kind] / SHARES[kind])
+        ordered = sorted(units, key=lambda kind: spent[kind] / SHARES.get(kind, 1.0))
         return [(work, index) for kind in ordered for _, index, work in sorted(units[kind], key=lambda unit: unit[:2])]
 
-    def trajectory(self, work: Work, start: Atoms, index: int) -> str:
-        digest = candidate_digests(start, self.settings, [])[0]
-        return trajectory_digest(digest, work.dynamics, index, self.seed)
+    def digest(self, work: Work, index: int) -> str:
+        """Digest of the label of a structure, or of a trajectory's start."""
+        return label_digest(work.structures[index], work.settings.physical(), gpaw_version())
+
+    def trajectory(self, work: Work, index: int) -> str:
+        """Digest of a trajectory."""
+        return trajectory_digest(self.digest(work, index), work.dynamics, index, self.seed)
 
     def run_one(self, kinds: tuple[str, ...] = tuple(SHARES)) -> bool:
         """Do the most wanted unit that no other worker holds; False when nothing is left."""
         for work, index in self.next_units():
             if work.kind not in kinds:
                 continue
-            with locked(self.locks / f"{work.dataset}-{index}.claim", wait=False) as mine:
+            with locked(self.locks / f"{self.digest(work, index)[-16:]}.claim", wait=False) as mine:
                 if not mine:
                     continue
                 # Another worker may have finished it between our look and our claim.
@@ -132,23 +154,24 @@ class Grower:
 
     def _known(self, work: Work, index: int) -> bool:
         self.archive.refresh()
-        digest = label_digest(work.structures[index], self.settings.physical(), gpaw_version())
-        return digest in self.archive.by_digest()
+        return self.digest(work, index) in self.archive.by_digest()
 
     def _do(self, work: Work, index: int) -> None:
         atoms = work.structures[index]
+        if self.labeller.settings != work.settings:
+            self.labeller = Labeller(work.settings)
         try:
             if work.kind != "md":
                 self._keep(work, self.labeller.label(atoms))
                 return
             self.archive.refresh()
-            digest = self.trajectory(work, atoms, index)
+            digest = self.trajectory(work, index)
             done = self.archive.trajectory(digest)
             dynamics = replace(work.dynamics, frames=min(work.dynamics.frames, len(done) + BURST))
             for frame in run_trajectory(atoms, dynamics, index, self.seed, digest, done, self.labeller.label):
                 self._keep(work, frame)
         except LabelFailed as error:
-            failed = digest if work.kind == "md" else label_digest(atoms, self.settings.physical(), gpaw_version())
+            failed = self.trajectory(work, index) if work.kind == "md" else self.digest(work, index)
             row = failure_row(atoms, failed, str(error))
             with locked(self.locks / "failed.lock"):
                 write_failures(self.failed_path, [*read_failures(self.failed_path), row])
@@ -168,6 +191,19 @@ def report(line: str) -> None:
     print(time.strftime("%H:%M:%S"), line, flush=True)
 
 
+def run_workers(count: int, arguments: list[str]) -> int:
+    """Run `count` single workers with these arguments until they end; stopping this one stops them."""
+    command = [sys.executable, "-m", "extensive.reference.label", *arguments, "--workers", "1"]
+    # Set before the workers import NumPy, which reads them then.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    workers = [subprocess.Popen(command, env=environment, preexec_fn=lambda: os.nice(19)) for _ in range(count)]
+    signal.signal(signal.SIGTERM, lambda *_: [worker.terminate() for worker in workers])
+    try:
+        return max(worker.wait() for worker in workers)
+    except KeyboardInterrupt:  # the terminal has interrupted the workers as well
+        return max(worker.wait() for worker in workers)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; see the module's text."""
     parser = argparse.ArgumentParser(description="Grow the archive of DFT labels; stop and restart at will.")
@@ -175,14 +211,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--archive", default=None, help="folder of the archive")
     parser.add_argument("--locks", default="results/labels-locks", help="folder of lock files, shared by workers")
     parser.add_argument("--hours", type=float, default=float("inf"), help="start nothing after this many hours")
-    parser.add_argument("--kinds", nargs="+", default=list(SHARES), choices=list(SHARES))
+    parser.add_argument("--kinds", nargs="+", default=list(SHARES), choices=[*SHARES, CONVERGENCE])
+    parser.add_argument("--workers", type=int, default=1, help="processes to run, one a core")
     parser.add_argument("--status", action="store_true", help="print the number of labels per data set and stop")
     options = parser.parse_args(arguments)
     os.chdir(repository_root())
+    if options.workers > 1 and not options.status:
+        return run_workers(options.workers, list(sys.argv[1:] if arguments is None else arguments))
     prepare_serial_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        grower = Grower(load_config(options.config), Path(options.archive or LABELS), Path(options.locks))
+        config, archive = load_config(options.config), Path(options.archive or LABELS)
+        grower = Grower(config, archive, Path(options.locks), CONVERGENCE in options.kinds)
         if options.status:
             counts = grower.status()
             for dataset, count in counts.items():

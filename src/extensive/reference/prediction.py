@@ -32,7 +32,8 @@ class DensityPredictor:
     """Moves a GPAW LCAO calculator to new positions with a predicted density."""
 
     def __init__(self) -> None:
-        self._history: collections.deque[list[np.ndarray]] = collections.deque(maxlen=HISTORY)
+        # of each structure: fractional positions, and the density matrix at each k-point
+        self._history: collections.deque[tuple[np.ndarray, list[np.ndarray]]] = collections.deque(maxlen=HISTORY)
         self._roots: list[tuple[np.ndarray, np.ndarray]] | None = None
 
     def forget(self) -> None:
@@ -43,25 +44,25 @@ class DensityPredictor:
     def remember(self, calculator: Any) -> None:
         """Keep the converged density matrix of `calculator`, in the Loewdin basis."""
         roots = self._roots or [_overlap_roots(wfs) for wfs in calculator.dft.ibzwfs]
-        self._history.appendleft(
-            [_orthogonal_density(wfs, root) for wfs, (root, _) in zip(calculator.dft.ibzwfs, roots)]
-        )
+        densities = [_orthogonal_density(wfs, root) for wfs, (root, _) in zip(calculator.dft.ibzwfs, roots)]
+        self._history.appendleft((calculator.dft.relpos_ac.copy(), densities))
         self._roots = None
 
     def move(self, calculator: Any, sheet: Atoms) -> None:
         """Move `calculator` to `sheet` (species, cell and grid of the structures remembered), density predicted."""
         dft = calculator.dft
         weights = extrapolation_weights(len(self._history))
-        predicted = [
-            sum(weight * density for weight, density in zip(weights, densities)) for densities in zip(*self._history)
-        ]
         plain_move = dft.ibzwfs.move
 
         def move_and_predict(relpos_ac: np.ndarray, atomdist: Any) -> None:
             plain_move(relpos_ac, atomdist)
             self._roots = [_overlap_roots(wfs) for wfs in dft.ibzwfs]
-            for wfs, density, (_, inverse_root) in zip(dft.ibzwfs, predicted, self._roots):
-                _set_density(wfs, density, inverse_root)
+            for index, (wfs, (_, inverse_root)) in enumerate(zip(dft.ibzwfs, self._roots)):
+                predicted = sum(
+                    weight * _rotated(wfs, densities[index], relpos_ac - old_ac)
+                    for weight, (old_ac, densities) in zip(weights, self._history)
+                )
+                _set_density(wfs, predicted, inverse_root)
 
         # GPAW computes the new density from the coefficients between moving them and the SCF.
         dft.ibzwfs.move = move_and_predict
@@ -82,6 +83,15 @@ def _orthogonal_density(wfs: Any, root: np.ndarray) -> np.ndarray:
     """S^(1/2) rho S^(1/2), (M, M), occupations between 0 and 1."""
     orbitals = root @ wfs.C_nM.data.T  # (M, bands)
     return (orbitals * wfs.occ_n) @ orbitals.conj().T
+
+
+def _rotated(wfs: Any, density: np.ndarray, moved_ac: np.ndarray) -> np.ndarray:
+    """A density matrix with the phases of atoms that left the cell on one side and came in on the other."""
+    phases = np.exp(2j * np.pi * np.round(moved_ac) @ wfs.kpt_c)
+    if np.isrealobj(density) or np.allclose(phases, 1.0):
+        return density
+    each = np.repeat(phases, [sphere.Mmax for sphere in wfs.basis.sphere_a])
+    return each[:, None] * density * each.conj()
 
 
 def _set_density(wfs: Any, density: np.ndarray, inverse_root: np.ndarray) -> None:

@@ -1,0 +1,139 @@
+"""Reference stage with GPAW itself, on the smallest cells that show the physics."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from extensive import keys
+from extensive.config import complete_config
+from extensive.io import write_structures
+from extensive.reference.archive import read_labels
+from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
+from extensive.reference.chunks import Store, label_chunk
+from extensive.reference.settings import DFTSettings
+from extensive.structures import generate_dataset
+
+pytest.importorskip("gpaw")
+prepare_serial_process()
+pytestmark = pytest.mark.dft
+
+COARSE = {
+    "basis": "sz(dzp)",
+    "grid_points": [12, 20],
+    "grid_cells": [1, 1],
+    "z_spacing_A": 0.3,
+    "vacuum_A": 2.5,
+    "kpoints": [2, 2],
+    "kpoint_cells": [1, 1],
+}
+CONFIG = complete_config({"run": "test", "reference": {"dft": COARSE}})
+SETTINGS = DFTSettings.from_config(CONFIG["reference"]["dft"])
+
+
+def dataset(family="graphene", sampler="rattle", count=1, supercell=(1, 1), **more):
+    name = f"{family}-{sampler}"
+    spec = {"family": family, "sampler": sampler, "count": count, "supercell": list(supercell), **more}
+    full = complete_config({"run": "test", "structures": {"datasets": {name: spec}}})
+    return generate_dataset(name, full["structures"]["datasets"][name], 5)
+
+
+def energy(labelled):
+    return labelled.info[keys.REF_ENERGY]
+
+
+def test_forces_are_the_derivative_of_the_energy_and_components_add_up_to_it():
+    (atoms,) = dataset(displacement_A=[0.08, 0.08])
+    # A fine grid, since the egg-box noise of a coarse one is in the energies, not in the forces.
+    tight = Labeller(replace(SETTINGS, density_convergence=1e-6, grid_points=(16, 28), z_spacing_A=0.2))
+    label = tight.label(atoms)
+    step, energies = 0.01, []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[1, 0] += sign * step
+        energies.append(energy(tight.label(moved)))
+    assert label.arrays[keys.REF_FORCES][1, 0] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), rel=1e-3)
+    components = json.loads(label.info[keys.REF_COMPONENTS])
+    del components["extrapolation"]
+    assert sum(components.values()) == pytest.approx(energy(label), abs=1e-6)
+    assert {"kinetic", "coulomb", "xc", "entropy"} <= set(components)
+    record = json.loads(label.info[keys.REF_RECORD])
+    assert record["converged"]
+    assert record["settings"] == tight.settings.physical()
+    assert record["versions"]["gpaw"]
+
+
+def test_doubling_the_cell_doubles_the_energy():
+    (small,) = dataset(displacement_A=[0.05, 0.05])
+    labeller = Labeller(SETTINGS)
+    one = energy(labeller.label(small))
+    for repeat in ((2, 1, 1), (1, 2, 1)):
+        double = small * repeat
+        double.info |= {**small.info, keys.SUPERCELL: np.array(repeat[:2])}
+        assert energy(labeller.label(double)) == pytest.approx(2 * one, abs=8 * 1e-4)
+
+
+def test_a_predicted_start_changes_nothing_but_the_number_of_iterations():
+    (atoms,) = dataset("hbn")
+    follower, fresh = Labeller(SETTINGS), Labeller(SETTINGS, reuse=False)
+    follower.label(atoms)
+    random = np.random.default_rng(3)
+    velocity = random.normal(0, 0.01, atoms.positions.shape) * [1, 1, 0]
+    for _ in range(3):
+        atoms.positions += velocity
+        predicted = follower.label(atoms)
+    alone = fresh.label(atoms)
+    records = [json.loads(label.info[keys.REF_RECORD]) for label in (predicted, alone)]
+    assert [record["reused"] for record in records] == [True, False]
+    assert records[0]["iterations"] < records[1]["iterations"]
+    assert energy(predicted) == pytest.approx(energy(alone), abs=1e-4 * len(atoms))
+    assert np.abs(predicted.arrays[keys.REF_FORCES] - alone.arrays[keys.REF_FORCES]).max() < 0.01
+
+
+def test_what_does_not_converge_is_tried_again_and_then_refused_with_its_reason(monkeypatch):
+    (atoms,) = dataset()
+    impatient = replace(SETTINGS, max_iterations=3)
+    record = json.loads(Labeller(impatient).label(atoms).info[keys.REF_RECORD])
+    assert record["attempts"] == 2
+    assert record["mixer"] == [0.05, 5, 50.0]
+    monkeypatch.setattr("extensive.reference.calculation.SAFE_ITERATIONS", 3)
+    with pytest.raises(LabelFailed, match="KohnShamConvergenceError"):
+        Labeller(impatient).label(atoms)
+
+
+CHUNK = """
+import json, sys
+from extensive.io import read_structures
+from extensive.reference.chunks import Store, label_chunk
+from extensive.reference.settings import DFTSettings
+structures, folder, dft = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+label_chunk(list(enumerate(read_structures(structures))), Store(folder, None, DFTSettings.from_config(dft), []))
+"""
+
+
+def test_a_killed_chunk_goes_on_after_what_it_had_finished(tmp_path):
+    atoms = dataset(count=4)
+    write_structures(tmp_path / "all.extxyz", atoms)
+    folder = tmp_path / "store"
+    arguments = [str(tmp_path / "all.extxyz"), str(folder), json.dumps(CONFIG["reference"]["dft"])]
+    process = subprocess.Popen([sys.executable, "-c", CHUNK, *arguments], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 240
+    while not list(folder.glob("[!.]*.extxyz")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = [energy(read_labels(path)[0]) for path in folder.glob("[!.]*.extxyz")]
+    assert 1 <= len(finished) < 4
+    again = Store(folder, None, SETTINGS, [])
+    labelled, failures = label_chunk(list(enumerate(atoms)), again)
+    assert again.computed == 4 - len(finished)
+    assert not failures
+    assert set(finished) <= {energy(label) for label in labelled}
