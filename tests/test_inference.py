@@ -127,7 +127,7 @@ def test_forces_are_the_models_and_the_gradient_of_the_energy():
 def test_windows_are_the_image_of_the_raster(dtype):
     atoms = sheet(4, 3)
     shape, sigma = (64, 44), 0.2
-    cell = np.diag(atoms.cell)[:2]
+    cell = np.diag(atoms.cell)[:2].copy()
     pitch = (cell[1] / shape[0], cell[0] / shape[1])
     positions, numbers = torch.from_numpy(atoms.positions[:, :2]), torch.from_numpy(atoms.numbers)
     exact = rasterize(positions, numbers, torch.from_numpy(cell), shape, CHANNELS, sigma, exact=True)

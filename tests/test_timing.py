@@ -10,6 +10,7 @@ from extensive.errors import InputError
 from extensive.io import read_json, write_json
 from extensive.keys import TIMING_COLUMNS
 from extensive.models import ModelConfig, Potential, build_model, save_model
+from extensive.timing.ceilings import measure_breakdown
 from extensive.timing.collect import collect
 from extensive.timing.fits import fit_exponents, fit_power_law
 from extensive.timing.hardware import hardware_record
@@ -182,3 +183,15 @@ def test_dft_timing_is_a_row(tmp_path):
     row = time_dft((1, 1), settings, repeats=1, seed=0)
     assert (row.method, row.n_atoms, row.cores) == ("gpaw", 4, 1)
     assert 0 < row.seconds < 120
+
+
+def test_breakdown_counts_the_arithmetic_of_the_network(models):
+    settings = NetworkTimingSettings((1,), ("float32",), 1, 1, 5.0, 5.0)
+    found = measure_breakdown(models, settings, "cpu")
+    (parts,) = found["breakdown"]["ednn"]
+    assert found["ceilings"]["cpu"]["1 cores"]["float32_GFLOP_per_s"] > 1
+    assert all(value >= 0 for value in parts["microseconds_per_atom"].values())
+    # Per patch of 0.8 A: 4x4 from 1 to 8, 3x3 and 1x1 of 8 to 8, head 8 to 8 and 8 to 1, twice for add and multiply.
+    per_patch = 2 * (16 * 8 + 9 * 64 + 64 + 64 + 8)
+    atoms_per_patch = 0.64 * 0.922 * 4 / (2.46**2 * np.sqrt(3))
+    assert parts["network_kFLOP_per_atom"] == pytest.approx(1e-3 * per_patch / atoms_per_patch, rel=0.05)

@@ -4,6 +4,7 @@ import sys
 
 from extensive.errors import InputError
 from extensive.io import atomic_path, write_json
+from extensive.timing.ceilings import measure_breakdown
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
 from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
@@ -17,7 +18,8 @@ try:
     rows = time_networks(snakemake.input.models, cell, settings, snakemake.params.device, progress=True)
     samples = [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
     precision = measure_precision(snakemake.input.models, samples, settings.dtypes)
-    write_json(snakemake.output.hardware, hardware_record())
+    limits = measure_breakdown(snakemake.input.models, settings, snakemake.params.device)
+    write_json(snakemake.output.hardware, {**hardware_record(), **limits})
     with atomic_path(snakemake.output.precision) as path:
         precision.to_csv(path, index=False)
     write_timings(snakemake.output.networks, rows)

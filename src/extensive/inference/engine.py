@@ -28,7 +28,7 @@ from extensive.raster import check_sheet, pitch_features
 # Side of a block, in patches. On a CPU: small enough for the features to stay in cache, large enough for the
 # context and the fixed cost of some twenty operations to be small beside it. On a GPU: enough work to fill
 # it.
-BLOCK_PATCHES = {"cpu": 128, "cuda": 1024}
+BLOCK_PATCHES = {"cpu": 192, "cuda": 1024}
 # Images of up to this many blocks are evaluated in one piece.
 DIRECT_BLOCKS = 2
 CACHED_GRIDS = 64
@@ -208,31 +208,20 @@ class Engine:
         padded = padded.view(height + 2 * c, width + 2 * c, n_channels).permute(2, 0, 1)[None]
         return float(grid.network.patches(padded).sum(dtype=torch.float64))
 
-    def block_patches(
-        self,
-        positions: Tensor,
-        channel: Tensor,
-        weight: Tensor | None,
-        grid: Grid,
-        shape: tuple[int, int],
+    def block_image(
+        self, positions: Tensor, channel: Tensor, weight: Tensor | None, grid: Grid, shape: tuple[int, int]
     ) -> Tensor:
-        """Patch energies of a block of `shape` pixels: positions (N, 2) relative to its first pixel, context
-        and all.
+        """Image (1, C, h + 2c, w + 2c) of a block of `shape` (h, w) pixels with its context, for `network.patches`.
+
+        positions (N, 2) Angstrom, relative to the block's first pixel.
         """
         c, n_channels = self.context_px, self.potential.config.image_channels
         offset = positions.new_tensor([c * grid.pitch_A[1], c * grid.pitch_A[0]])
         padded = (shape[0] + 2 * c, shape[1] + 2 * c)
         image = scatter_open(
-            positions + offset,
-            channel,
-            weight,
-            padded,
-            grid.pitch_A,
-            self.sigma_A,
-            n_channels,
-            self.image_dtype,
+            positions + offset, channel, weight, padded, grid.pitch_A, self.sigma_A, n_channels, self.image_dtype
         )
-        return grid.network.patches(image.permute(2, 0, 1)[None])
+        return image.permute(2, 0, 1)[None]
 
     def halo_A(self, grid: Grid) -> tuple[float, float]:
         """How far (along y, along x; Angstrom) outside a block atoms still matter to it."""

@@ -42,7 +42,7 @@ class SheetEnergy:
 
 
 @dataclass
-class _StripAtoms:
+class StripAtoms:
     """Atoms of a strip and its halo, sorted into bins along x."""
 
     positions: np.ndarray  # (N, 2) float64, y relative to the strip's first row
@@ -83,10 +83,10 @@ def stream_energy(
     with bar, torch_threads(1 if workers > 1 else engine.threads), _pool(workers) as pool:
         prepared: Future | None = None
         for position, strip in enumerate(left):
-            atoms = (prepared or pool.submit(_strip_atoms, engine, source, grid, strip)).result()
+            atoms = (prepared or pool.submit(strip_atoms, engine, source, grid, strip)).result()
             prepared = None
             if position + 1 < len(left):
-                prepared = pool.submit(_strip_atoms, engine, source, grid, left[position + 1])
+                prepared = pool.submit(strip_atoms, engine, source, grid, left[position + 1])
             energy = _strip_energy(engine, grid, strip, atoms, pool)
             done.seconds = before + time.perf_counter() - started
             done.peak_memory_GiB = max(done.peak_memory_GiB, peak_memory_GiB(engine.device))
@@ -115,7 +115,7 @@ def _pool(workers: int):
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> _StripAtoms:
+def strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> StripAtoms:
     """The atoms that a strip's energy depends on, sorted along x, with periodic images on either side."""
     pitch_x, (halo_y, halo_x) = grid.pitch_A[1], engine.halo_A(grid)
     low, high = _row_A(grid, strip.first), _row_A(grid, strip.last)
@@ -142,7 +142,7 @@ def _strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> _S
     chosen = index[order]
     ordered = np.stack([x[order], positions[chosen, 1] - low], axis=1)
     channel, weight = engine.channels_of(numbers[chosen])
-    return _StripAtoms(ordered, channel, weight, edges, halo_x, counts)
+    return StripAtoms(ordered, channel, weight, edges, halo_x, counts)
 
 
 def _row_A(grid: Grid, row: int) -> float:
@@ -150,7 +150,7 @@ def _row_A(grid: Grid, row: int) -> float:
     return grid.cell[1] if row == grid.shape[0] else row * grid.pitch_A[0]
 
 
-def _strip_energy(engine: Engine, grid: Grid, strip: Strip, atoms: _StripAtoms, pool: ThreadPoolExecutor) -> float:
+def _strip_energy(engine: Engine, grid: Grid, strip: Strip, atoms: StripAtoms, pool: ThreadPoolExecutor) -> float:
     """Energy (eV) of a strip: blocks in parallel, their sums added in order, so that it is the same every
     time.
     """
@@ -166,19 +166,28 @@ def _strip_energy(engine: Engine, grid: Grid, strip: Strip, atoms: _StripAtoms, 
     return engine.reference_of_counts_eV(atoms.counts) + engine.potential.energy_scale_eV * total
 
 
-def _block_energy(engine: Engine, grid: Grid, atoms: _StripAtoms, shape: tuple[int, int], first: int) -> float:
-    """Network energy of one block whose first column is `first`."""
+def block_arguments(
+    engine: Engine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Positions relative to the first pixel, channels and weights of the atoms of the block that starts at column
+    `first`.
+    """
     pitch_x = grid.pitch_A[1]
-    halo_x, bin_A = atoms.margin_A, BIN_PX * grid.pitch_A[1]
-    last_bin = len(atoms.edges) - 2
-    low = max(0, int(first * pitch_x / bin_A))  # bins start at -halo, as far before this block as atoms matter
-    high = min(last_bin, int(((first + shape[1]) * pitch_x + 2 * halo_x) / bin_A))
+    bin_A = BIN_PX * pitch_x
+    # Bins start at -margin, as far before this block as atoms matter to it.
+    low = int(first * pitch_x / bin_A)
+    high = min(len(atoms.edges) - 2, int(((first + shape[1]) * pitch_x + 2 * atoms.margin_A) / bin_A))
     part = slice(int(atoms.edges[low]), int(atoms.edges[high + 1]))
+    positions = torch.from_numpy(atoms.positions[part]) - torch.tensor([first * pitch_x, 0.0], dtype=torch.float64)
+    weight = None if atoms.weight is None else atoms.weight[part]
+    return positions.to(engine.device), atoms.channel[part], weight
+
+
+def _block_energy(engine: Engine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int) -> float:
+    """Network energy of one block whose first column is `first`."""
     with torch.inference_mode():
-        positions = torch.from_numpy(atoms.positions[part]) - torch.tensor([first * pitch_x, 0.0], dtype=torch.float64)
-        weight = None if atoms.weight is None else atoms.weight[part]
-        patches = engine.block_patches(positions.to(engine.device), atoms.channel[part], weight, grid, shape)
-        return float(patches.sum(dtype=torch.float64))
+        image = engine.block_image(*block_arguments(engine, grid, atoms, shape, first), grid, shape)
+        return float(grid.network.patches(image).sum(dtype=torch.float64))
 
 
 def peak_memory_GiB(device: torch.device | str = "cpu") -> float:

@@ -1,0 +1,51 @@
+"""Speed of the hot paths, to compare two commits: pip install pytest-benchmark, then
+
+pytest tests/benchmarks --benchmark-autosave, and again on the other commit with --benchmark-compare.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from extensive.inference import Engine, stream_energy
+from extensive.inference.windows import scatter_open
+from extensive.models import ModelConfig, Potential, build_model
+from extensive.structures.sheet import PorousSheet
+from extensive.timing.networks import timing_cell
+
+pytest.importorskip("pytest_benchmark")
+
+# The default preset's network; speed does not depend on the weights.
+MODEL = ModelConfig(
+    "ednn", "convolutional", channels=("B", "C", "N"), pixel_size_A=0.4, sigma_A=0.5, pitch_channels=True,
+    stem=((64, 4, 2),), width=64, blocks=4, head=(64,), focus_px=8,
+)  # fmt: skip
+SHEET = PorousSheet((24, 24), displacement_A=0.05)
+
+
+@pytest.fixture
+def potential():
+    torch.manual_seed(0)
+    return Potential(build_model(MODEL).eval(), {"B": 0.0, "C": 0.0, "N": 0.0})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sixty_atoms(benchmark, potential, dtype):
+    engine, atoms = Engine(potential, dtype, threads=2), timing_cell((5, 3), 0)
+    assert np.isfinite(benchmark(engine.energy, atoms))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_streamed_sheet(benchmark, potential, dtype):
+    engine = Engine(potential, dtype, threads=2)
+    result = benchmark.pedantic(stream_energy, (engine, SHEET), rounds=3, warmup_rounds=1)
+    assert result.n_atoms == SHEET.n_atoms
+
+
+def test_raster(benchmark):
+    positions, _ = SHEET.atoms_between(0.0, 150.0)
+    positions = torch.from_numpy(positions[positions[:, 0] < 150.0])
+    channel = torch.zeros(len(positions), dtype=torch.int64)
+    with torch.inference_mode():
+        image = benchmark(scatter_open, positions, channel, None, (375, 375), (0.4, 0.4), 0.5, 3, torch.float32)
+    assert image.sum() > 0
