@@ -73,13 +73,13 @@ def repeat(sheet: Sheet, nx: int, ny: int) -> Sheet:
 
 
 def repeat_to(sheet: Sheet, length_A: float) -> Sheet:
-    """Repeat a small cell until neither side is shorter than `length_A`, for images that a network can take."""
+    """Repeat a small cell until neither side is shorter than `length_A`, Angstrom."""
     nx, ny = (max(1, int(np.ceil(length_A / side - 1e-9))) for side in sheet.cell)
     return sheet if nx == ny == 1 else repeat(sheet, nx, ny)
 
 
 def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator) -> Sheet:
-    """One random image of `sheet` under the chosen symmetries; always draws the same count of random numbers."""
+    """One random image of `sheet` under the chosen symmetries; it always draws five random numbers."""
     flips, shift = rng.random(3), rng.random(2)
     if choice.transpose and flips[0] < 0.5:
         sheet = transpose(sheet)
@@ -92,9 +92,9 @@ def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator) -> S
 def draw_shape(
     cell: np.ndarray, pixel_size_A: float, multiple: int, pitch: float, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Shape (H, W) whose pitch is drawn around the nominal one: among the multiples within `pitch` of
-    nominal, plus always the one nearest to a random pitch in that range, so that cells of every size meet the
-    whole range.
+    """Shape (H, W) of the multiples of `multiple` nearest to a pitch drawn within `pitch` of nominal.
+
+    Cells of every size so meet a range of pitches, and the network learns what the pitch is worth.
     """
     scales = 1.0 + pitch * (2.0 * rng.random(2) - 1.0)
     width, height = (

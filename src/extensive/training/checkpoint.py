@@ -1,4 +1,4 @@
-"""Checkpoints of a training that may be killed: stamped with what the result depends on, whole or not at all."""
+"""Checkpoints of a training that may be killed: stamped with all that the result depends on."""
 
 import hashlib
 from pathlib import Path
@@ -19,9 +19,7 @@ def stamp(settings: dict[str, Any], data: dict[str, Any]) -> str:
     """
     package = Path(extensive.__file__).parent
     files = [
-        path
-        for name in CODE
-        for path in ([package / name] if name.endswith(".py") else package.glob(f"{name}/*.py"))
+        path for name in CODE for path in ([package / name] if name.endswith(".py") else package.glob(f"{name}/*.py"))
     ]
     code = hashlib.sha256("".join(sorted(file_digest(path) for path in files)).encode()).hexdigest()
     return digest({"settings": settings, "data": data, "code": code, "torch": torch.__version__})

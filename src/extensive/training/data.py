@@ -31,27 +31,21 @@ class Group:
     images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
 
 
-def make_sheets(
-    structures: Sequence[Atoms], reference_energies: dict[str, float], with_forces: bool
-) -> list[Sheet]:
+def make_sheets(structures: Sequence[Atoms], reference_energies: dict[str, float], with_forces: bool) -> list[Sheet]:
     """Sheets of labelled structures; energies less the per-element energies.
 
     Raises InputError for a structure without REF_energy, or without REF_forces where forces are to be
     learned.
     """
     elements = list(reference_energies)
-    additive = count_elements(structures, elements) @ np.array(
-        [reference_energies[symbol] for symbol in elements]
-    )
+    additive = count_elements(structures, elements) @ np.array([reference_energies[symbol] for symbol in elements])
     sheets = []
     for atoms, known in zip(structures, additive):
         name = atoms.info.get(keys.STRUCTURE_ID, str(atoms.symbols))
         if keys.REF_ENERGY not in atoms.info:
             raise InputError(f"{name}: no {keys.REF_ENERGY}; only labelled structures can be learned from")
         if with_forces and keys.REF_FORCES not in atoms.arrays:
-            raise InputError(
-                f"{name}: no {keys.REF_FORCES}; label it with forces or set training.forces_weight: 0"
-            )
+            raise InputError(f"{name}: no {keys.REF_FORCES}; label it with forces or set training.forces_weight: 0")
         sheets.append(
             Sheet(
                 positions=atoms.positions[:, :2].copy(),
@@ -87,8 +81,8 @@ def attach_images(
         found = file["attributes"]
         if list(found["channels"]) != wanted or abs(found["sigma_A"] - config.sigma_A) > 1e-9:
             raise InputError(
-                f"raster: images of channels {list(found['channels'])}, sigma_A {found['sigma_A']:g}; the network takes"
-                f" channels {wanted}, sigma_A {config.sigma_A:g}: make the two agree"
+                f"raster: images of channels {list(found['channels'])}, sigma_A {found['sigma_A']:g};"
+                f" the network takes channels {wanted}, sigma_A {config.sigma_A:g}: make the two agree"
             )
     images = {name: image for file in files for name, image in zip(file["ids"], file["images"])}
     result = []
@@ -98,8 +92,8 @@ def attach_images(
             raise InputError(f"{name}: no image of it in the raster stage's files")
         if images[name].shape[1:] != shape_of(sheet.cell):
             raise InputError(
-                f"{name}: its image is {images[name].shape[1:]} pixels, the network takes {shape_of(sheet.cell)}; set"
-                " raster.pixel_size_A and raster.multiple_px so that they agree"
+                f"{name}: its image is {images[name].shape[1:]} pixels; the network takes {shape_of(sheet.cell)}:"
+                " set raster.pixel_size_A and raster.multiple_px so that they agree"
             )
         result.append(replace(sheet, image=images[name]))
     return result
@@ -154,15 +148,13 @@ def evaluation_batches(sheets: Sequence[Sheet], shape_of: "ShapeRule") -> Iterat
 
 @dataclass(frozen=True)
 class ShapeRule:
-    """Image shape of a cell: fixed (`image_px`, a network with dense layers) or by pixel size and multiple."""
+    """Image shape of a cell: fixed (`image_px`, for a cnn) or by pixel size and multiple."""
 
     pixel_size_A: float
     multiple: int
     image_px: int | None = None
 
-    def __call__(
-        self, cell: np.ndarray, pitch: float = 0.0, rng: np.random.Generator | None = None
-    ) -> tuple[int, int]:
+    def __call__(self, cell: np.ndarray, pitch: float = 0.0, rng: np.random.Generator | None = None) -> tuple[int, int]:
         """(H, W) for `cell` (2,); with `pitch` > 0 a random grid up to that fraction finer or coarser."""
         if self.image_px is not None:
             return self.image_px, self.image_px

@@ -63,15 +63,13 @@ def draw_images(config: ModelConfig, positions: np.ndarray, box_A: float) -> Ten
     """Images (B, 1, ...) of atoms at positions (B, 2, D), Angstrom, each of weight 1."""
     positions = torch.as_tensor(positions, dtype=torch.float32)
     shape = (config.image_px,) * config.dims
-    return rasterize_open(
-        positions, torch.ones(positions.shape[:2]), (box_A,) * config.dims, shape, config.sigma_A
-    )
+    return rasterize_open(positions, torch.ones(positions.shape[:2]), (box_A,) * config.dims, shape, config.sigma_A)
 
 
 def place(
     separations: np.ndarray, dimensions: int, box_A: float, margin_A: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Positions (B, 2, D) of dimers of the given separations, placed and turned at random within the margins."""
+    """Positions (B, 2, D) of dimers of these separations, placed and turned at random within the margins."""
     direction = rng.normal(size=(len(separations), dimensions))
     half = 0.5 * separations[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     reach = margin_A + np.abs(half)
@@ -102,9 +100,7 @@ def train_dimers(
         keys.EXTRAPOLATION: [atoms for atoms in structures if not low <= atoms.info[SEPARATION] <= high],
     }
     if len(learned) < 2:
-        raise InputError(
-            f"{name}: {len(learned)} dimers within separation_A {[low, high]}; training needs more"
-        )
+        raise InputError(f"{name}: {len(learned)} dimers within separation_A {[low, high]}; training needs more")
     dimensions = 3 if structures[0].pbc.all() else 2
     box = float(structures[0].cell.lengths()[0])
     torch.manual_seed(seed)
@@ -129,9 +125,7 @@ def train_dimers(
         optimizer.step()
         schedule.step()
         if (step + 1) % max(1, settings.steps // 20) == 0 and held:
-            errors = np.abs(_predict(network, config, held, box) * spread + centre - _targets(held)).mean(
-                axis=0
-            )
+            errors = np.abs(_predict(network, config, held, box) * spread + centre - _targets(held)).mean(axis=0)
             rows.append(
                 {
                     "step": step + 1,
@@ -161,14 +155,10 @@ def train_dimers(
 
 
 def _targets(structures: Sequence[Atoms]) -> np.ndarray:
-    return np.array([[atoms.info[keys.REF_ENERGY], atoms.info[SEPARATION]] for atoms in structures]).reshape(
-        -1, 2
-    )
+    return np.array([[atoms.info[keys.REF_ENERGY], atoms.info[SEPARATION]] for atoms in structures]).reshape(-1, 2)
 
 
-def _predict(
-    network: torch.nn.Module, config: ModelConfig, structures: Sequence[Atoms], box: float
-) -> np.ndarray:
+def _predict(network: torch.nn.Module, config: ModelConfig, structures: Sequence[Atoms], box: float) -> np.ndarray:
     """Scaled outputs (B, 2) at the structures' own places."""
     found = [np.zeros((0, 2))]
     # Image axes run (z,) y, x against positions x, y (, z): rasterize_open knows.
@@ -193,6 +183,4 @@ def _table(structures: Sequence[Atoms], predicted: np.ndarray) -> pd.DataFrame:
         )
         for atoms, (energy, separation) in zip(structures, predicted)
     ]
-    return pd.DataFrame(
-        rows, columns=[*keys.PREDICTION_COLUMNS, "separation_true_A", "separation_predicted_A"]
-    )
+    return pd.DataFrame(rows, columns=[*keys.PREDICTION_COLUMNS, "separation_true_A", "separation_predicted_A"])

@@ -1,4 +1,4 @@
-"""One network trained on labelled sheets: from structures and splits to weights, metadata and training curve."""
+"""One network trained on labelled sheets: from structures and splits to weights, metadata and curve."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,13 +46,9 @@ def train_model(
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
-    missing = [
-        member for part in (keys.TRAIN, keys.VALIDATION) for member in splits[part] if member not in by_id
-    ]
+    missing = [member for part in (keys.TRAIN, keys.VALIDATION) for member in splits[part] if member not in by_id]
     if missing:
-        raise InputError(
-            f"models.{name}: {missing[0]} is in the splits but not among the labelled structures"
-        )
+        raise InputError(f"models.{name}: {missing[0]} is in the splits but not among the labelled structures")
     members = choose(splits[keys.TRAIN], settings.labels, settings.seed)
     learned = [by_id[member] for member in members]
     held = [by_id[member] for member in splits[keys.VALIDATION]]
@@ -80,12 +76,8 @@ def train_model(
         train_sheets = attach_images(train_sheets, learned, files, potential, shape_of)
         valid_sheets = attach_images(valid_sheets, held, files, potential, shape_of)
     where = pick_device(device)
-    data = digest(
-        [[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members]
-    )
-    mark = stamp(
-        {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}, {"train": data}
-    )
+    data = digest([[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members])
+    mark = stamp({"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}, {"train": data})
     result = train(
         potential,
         train_sheets,
@@ -126,8 +118,8 @@ def _check_one_size(name: str, structures: Sequence[Atoms]) -> None:
     worst = structures[int(deviation.argmax())].info[keys.STRUCTURE_ID]
     if deviation.max() > LARGEST_PITCH_DEVIATION:
         raise InputError(
-            f"models.{name}: a cnn takes one image size, but the cell of {worst} is {100 * deviation.max():.0f} % off"
-            f" the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %"
+            f"models.{name}: a cnn takes one image size, but the cell of {worst} is"
+            f" {100 * deviation.max():.0f} % off the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %"
         )
 
 

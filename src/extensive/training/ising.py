@@ -66,9 +66,7 @@ def train_ising(
     if side != settings.length:
         raise InputError(f"training.ising.length: {settings.length}, but the lattices have a side of {side}")
     torch.manual_seed(seed)
-    config = ModelConfig(
-        "ednn", "mlp", pixel_size_A=1.0, focus_px=settings.focus_px, context_px=settings.context_px
-    )
+    config = ModelConfig("ednn", "mlp", pixel_size_A=1.0, focus_px=settings.focus_px, context_px=settings.context_px)
     network = build_model(config)
     spins = torch.as_tensor(lattices["spins"], dtype=torch.float32)
     energies = torch.as_tensor(lattices["energies"], dtype=torch.float64)
@@ -91,15 +89,11 @@ def train_ising(
         schedule.step()
         if (step + 1) % max(1, settings.steps // 20) == 0:
             errors = (_predict(potential, spins[:n_held]) - energies[:n_held].numpy()) / side**2
-            rows.append(
-                {"step": step + 1, "valid_mae_per_spin_J": np.abs(errors).mean(), "loss": loss.item()}
-            )
+            rows.append({"step": step + 1, "valid_mae_per_spin_J": np.abs(errors).mean(), "loss": loss.item()})
     network.eval()
     with atomic_path(curve) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
-    save_model(
-        path, potential, {"name": "ising", "training": asdict(settings), "n_train": len(spins) - n_held}
-    )
+    save_model(path, potential, {"name": "ising", "training": asdict(settings), "n_train": len(spins) - n_held})
     return potential
 
 

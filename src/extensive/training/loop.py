@@ -84,12 +84,8 @@ def fit_output(potential: Potential, sheets: Sequence[Sheet], scaling: str, shap
         potential.energy_scale_eV = float(np.sqrt(np.mean(energies**2) / terms)) or 1.0
     with torch.no_grad():
         groups = evaluation_batches(sheets[:: max(1, len(sheets) // STATISTICS)], shape_of)
-        images = [
-            (potential.images(g.atoms, g.shape) if g.images is None else g.images).flatten(2) for g in groups
-        ]
-        potential.network.standardize.fit(
-            torch.cat([part.transpose(0, 1).flatten(1) for part in images], 1)[None]
-        )
+        images = [(potential.images(g.atoms, g.shape) if g.images is None else g.images).flatten(2) for g in groups]
+        potential.network.standardize.fit(torch.cat([part.transpose(0, 1).flatten(1) for part in images], 1)[None])
 
 
 def rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
@@ -130,9 +126,7 @@ def group_errors(potential: Potential, group: Group, training: bool) -> tuple[Te
     return energies - group.energies, -gradient - group.forces
 
 
-def _backward(
-    potential: Potential, groups: list[Group], units: LossUnits, settings: TrainingSettings
-) -> float:
+def _backward(potential: Potential, groups: list[Group], units: LossUnits, settings: TrainingSettings) -> float:
     """Accumulate the gradient of one step's loss over its groups; returns the loss."""
     n_structures = sum(len(group.atoms) for group in groups)
     n_components = 2 * sum(len(group.atoms.positions) for group in groups)
@@ -221,12 +215,8 @@ def train(
         start, result.curve, result.seconds = state["epoch"], state["curve"], state["seconds"]
     clock = saved = time.perf_counter()
     before = result.seconds
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=settings.mixed_precision and device.type == "cuda"
-    )
-    bar = tqdm(
-        range(start, epochs), desc=progress, initial=start, total=epochs, unit="epoch", mininterval=2.0
-    )
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision and device.type == "cuda")
+    bar = tqdm(range(start, epochs), desc=progress, initial=start, total=epochs, unit="epoch", mininterval=2.0)
     for epoch in bar:
         rng = np.random.default_rng([settings.seed, epoch])
         loss = 0.0

@@ -20,9 +20,8 @@ def count_elements(structures: Sequence[Atoms], elements: Sequence[str]) -> np.n
     for atoms, row in zip(structures, counts):
         if row.sum() != len(atoms):
             strange = sorted(set(atoms.get_chemical_symbols()) - set(elements))
-            raise InputError(
-                f"{atoms.info.get(keys.STRUCTURE_ID, atoms.symbols)}: element {strange[0]} is not one of {list(elements)}"
-            )
+            name = atoms.info.get(keys.STRUCTURE_ID, atoms.symbols)
+            raise InputError(f"{name}: element {strange[0]} is not one of {list(elements)}")
     return counts
 
 

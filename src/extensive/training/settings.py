@@ -16,29 +16,19 @@ LOSSES = ("mse", "huber")
 class TrainingSettings:
     """Defaults live in the schema; these are the same, for use without the workflow."""
 
-    samples: int = (
-        20_000  # structures that pass through the network in all; epochs follow from the number of labels
-    )
+    samples: int = 20_000  # structures that pass through the network in all; epochs follow from the number of labels
     batch_size: int = 8
     seed: int = 0
-    labels: int | None = (
-        None  # train on this many of the training structures only (learning curves); None for all
-    )
-    forces_weight: float = (
-        1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
-    )
+    labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
+    forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
     energy_weight: float = 1.0
-    scaling: str = (
-        "rms"  # energies scaled to [0, 1] over the training set ('minmax', papers) or by their spread
-    )
+    scaling: str = "rms"  # energies scaled to [0, 1] over the training set ('minmax', papers) or by their spread
     loss: str = "mse"  # squared error (papers), or 'huber': linear beyond `huber_delta` spreads
     huber_delta: float = 0.1
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # AdamW's only
-    schedule: str = (
-        "cosine"  # 'constant' (papers), or a warm-up and a cosine down to `final_rate` of the rate
-    )
+    schedule: str = "cosine"  # 'constant' (papers), or a warm-up and a cosine down to `final_rate` of the rate
     warmup: float = 0.02  # fraction of all steps
     final_rate: float = 0.01
     ema: float = 0.0  # decay per step of the averaged weights that are validated and saved; 0 for none

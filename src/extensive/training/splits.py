@@ -37,9 +37,7 @@ def assign_sets(
     Raises InputError for a data set without a set, or a set that does not exist.
     """
     if block < 3:
-        raise InputError(
-            f"training.splits.block: {block}; a block needs 3 or more structures, one of each kind"
-        )
+        raise InputError(f"training.splits.block: {block}; a block needs 3 or more structures, one of each kind")
     if md_test_every < 2:
         raise InputError(f"training.splits.md_test_every: {md_test_every}; must be 2 or more")
     sets: dict[str, list[str]] = {name: [] for name in keys.SETS}
@@ -97,9 +95,7 @@ def check_honest(splits: Mapping[str, list[str]], structures: Iterable[Atoms]) -
     for name, members in splits.items():
         for member in members:
             if member in home:
-                raise InputError(
-                    f"{member}: in the sets '{home[member]}' and '{name}'; a structure belongs to one"
-                )
+                raise InputError(f"{member}: in the sets '{home[member]}' and '{name}'; a structure belongs to one")
             if member not in by_id:
                 raise InputError(f"{member}: in the set '{name}' but not among the labelled structures")
             home[member] = name

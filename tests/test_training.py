@@ -1,0 +1,419 @@
+"""Training: honest splits, exact symmetries, learning, and the same weights to the bit after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.images import write_images
+from extensive.io import read_json, read_structures, write_json, write_structures
+from extensive.models import load_model
+from extensive.structures.ising import generate_ising
+from extensive.training import augment
+from extensive.training.dimers import DimerSettings, train_dimers
+from extensive.training.fit import choose, train_model
+from extensive.training.ising import IsingSettings, predict_ising, symmetric, train_ising
+from extensive.training.reference_energies import fit_reference_energies
+from extensive.training.settings import TrainingSettings
+from extensive.training.splits import assign_sets, check_honest
+
+DISTANCE = 1.42
+MODEL = {
+    "network": "ednn",
+    "tile_network": "convolutional",
+    "channels": ["B", "C", "N"],
+    "pixel_size_A": 0.4,
+    "sigma_A": 0.5,
+    "pitch_channels": True,
+    "stem": [[16, 4, 2]],
+    "width": 16,
+    "blocks": 1,
+    "head": [16],
+    "focus_px": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def teacher_energy(positions: torch.Tensor, numbers: np.ndarray, cell: torch.Tensor) -> torch.Tensor:
+    """A cheap teacher: smooth repulsion of all pairs, over the nearest periodic images."""
+    shifts = torch.tensor([[i, j] for i in (-1, 0, 1) for j in (-1, 0, 1)]) * cell
+    delta = positions[None, :, None] - positions[:, None, None] + shifts
+    kinds = torch.as_tensor(numbers, dtype=torch.float64) / 6.0
+    pairs = torch.exp(-(delta**2).sum(-1) / 0.9**2).sum(-1)
+    return 10.0 * (kinds[:, None] * kinds[None] * pairs).sum()
+
+
+def sheet(index: int, dataset: str = "graphene-rattle", family: str = "graphene", sampler: str = "rattle") -> Atoms:
+    """Eight atoms of a rattled, strained sheet, labelled by the teacher; hBN where the family says so."""
+    rng = np.random.default_rng([7, index, len(dataset)])
+    a = DISTANCE * np.sqrt(3.0)
+    cell = np.array([2 * a, np.sqrt(3.0) * a]) * (1.0 + 0.03 * rng.uniform(-1, 1, 2))
+    fractions = np.array([(0.0, 1 / 6), (0.5, 1 / 3), (0.5, 2 / 3), (0.0, 5 / 6)])
+    fractions = np.concatenate([(fractions + (shift, 0.0)) / (2.0, 1.0) for shift in (0.0, 1.0)])
+    positions = fractions * cell + rng.normal(scale=0.04, size=(8, 2))
+    numbers = np.array([5, 7, 5, 7] * 2 if family == "hbn" else [6] * 8)
+    variable = torch.tensor(positions, requires_grad=True)
+    energy = teacher_energy(variable, numbers, torch.tensor(cell))
+    (gradient,) = torch.autograd.grad(energy, variable)
+    atoms = Atoms(numbers, np.column_stack([positions, np.full(8, 5.0)]), cell=[*cell, 10.0], pbc=(True, True, False))
+    name = f"{dataset}-{index:05d}"
+    atoms.info.update(
+        {
+            keys.STRUCTURE_ID: name,
+            keys.DATASET: dataset,
+            keys.FAMILY: family,
+            keys.SAMPLER: sampler,
+            keys.PARENT: name,
+            keys.REF_ENERGY: energy.item() - 9.0 * 8,
+        }
+    )
+    atoms.arrays[keys.REF_FORCES] = np.column_stack([-gradient.numpy(), np.zeros(8)])
+    return atoms
+
+
+def frame(index: int, parent: str, dataset: str) -> Atoms:
+    atoms = sheet(index, dataset, sampler="md")
+    atoms.info[keys.PARENT] = parent
+    return atoms
+
+
+SETS = {
+    "graphene-rattle": "development",
+    "graphene-md": "development",
+    "graphene-md-independent": "independent-md",
+}
+
+
+def mixture(count: int = 40) -> list[Atoms]:
+    return [
+        *(sheet(i) for i in range(count)),
+        *(frame(i, "graphene-md-a", "graphene-md") for i in range(8)),
+        *(frame(i, "graphene-md-independent-a", "graphene-md-independent") for i in range(4)),
+    ]
+
+
+# ---- splits
+
+
+def test_splits_are_honest_and_complete():
+    structures = mixture()
+    splits = assign_sets(structures, SETS, seed=1)
+    check_honest(splits, structures)
+    assert sum(map(len, splits.values())) == len(structures)
+    assert len(splits["independent-md"]) == 4
+    # One of ten rattled sheets is test, one validation; trajectories give a correlated test and no validation.
+    assert len([n for n in splits["test"] if "rattle" in n]) == len(splits["validation"]) == 4
+    assert [n[-5:] for n in splits["test"] if "md" in n] == ["00003", "00007"]
+    assert all("rattle" in n for n in splits["validation"])
+
+
+def test_splits_keep_every_structure_on_its_side_when_the_archive_grows():
+    small, large = (assign_sets(mixture(n), SETS, seed=1) for n in (25, 40))
+    for name, members in small.items():
+        assert set(members) <= set(large[name])
+    assert assign_sets(mixture(), SETS, seed=2)["test"] != large["test"]
+
+
+def test_dishonest_splits_are_refused():
+    structures = mixture()
+    splits = assign_sets(structures, SETS, seed=1)
+    twice = {**splits, "test": [*splits["test"], splits["train"][0]]}
+    with pytest.raises(InputError, match="a structure belongs to one"):
+        check_honest(twice, structures)
+    moved = splits["independent-md"][0]
+    leaky = {**splits, "independent-md": splits["independent-md"][1:], "train": [*splits["train"], moved]}
+    with pytest.raises(InputError, match=r"graphene-md-independent-a.*several sides"):
+        check_honest(leaky, structures)
+    original = next(a for a in structures if a.info[keys.STRUCTURE_ID] in splits["train"])
+    copy = original.copy()
+    copy.info[keys.STRUCTURE_ID] = "graphene-rattle-99999"
+    with pytest.raises(InputError, match="same geometry"):
+        check_honest({**splits, "test": [*splits["test"], "graphene-rattle-99999"]}, [*structures, copy])
+    with pytest.raises(InputError, match=r"set: 'train' is not one of"):
+        assign_sets(structures, {**SETS, "graphene-md-independent": "train"}, seed=1)
+
+
+# ---- reference energies
+
+
+def test_reference_energies_are_exact_for_additive_energies():
+    true = {"B": -77.7, "C": -150.2, "N": -260.9}
+    rng = np.random.default_rng(0)
+    structures = []
+    for i in range(9):
+        symbols = rng.choice(["B", "C", "N"], size=rng.integers(4, 30))
+        structures.append(Atoms(symbols, positions=np.zeros((len(symbols), 3)), info={keys.STRUCTURE_ID: str(i)}))
+        structures[-1].info[keys.REF_ENERGY] = sum(true[symbol] for symbol in symbols)
+    found = fit_reference_energies(structures, ["B", "C", "N"])
+    assert found == pytest.approx(true, abs=1e-9)
+    with pytest.raises(InputError, match="element N"):
+        fit_reference_energies(structures, ["B", "C"])
+
+
+def test_open_compositions_still_give_the_right_sums():
+    structures = [sheet(i, "hbn-rattle", "hbn") for i in range(3)]
+    for atoms in structures:
+        atoms.info[keys.REF_ENERGY] = -8.8 * len(atoms)
+    found = fit_reference_energies(structures, ["B", "C", "N"])
+    assert found["B"] + found["N"] == pytest.approx(-17.6)
+    assert found["C"] == 0.0
+
+
+# ---- symmetries
+
+
+def as_sheet(atoms: Atoms) -> augment.Sheet:
+    forces = atoms.arrays[keys.REF_FORCES][:, :2]
+    cell = atoms.cell.lengths()[:2]
+    return augment.Sheet(atoms.positions[:, :2], atoms.numbers, cell, atoms.info[keys.REF_ENERGY], forces)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: augment.translate(s, np.array([1.3, -0.7])),
+        lambda s: augment.mirror(s, 0),
+        lambda s: augment.mirror(s, 1),
+        augment.transpose,
+        lambda s: augment.repeat(s, 2, 3),
+        lambda s: augment.augmented(s, augment.Augmentation(), np.random.default_rng(4)),
+    ],
+)
+def test_augmented_labels_are_those_of_the_augmented_sheet(change):
+    changed = change(as_sheet(sheet(1, "hbn-rattle", "hbn")))
+    positions = torch.tensor(np.ascontiguousarray(changed.positions), requires_grad=True)
+    energy = teacher_energy(positions, changed.numbers, torch.tensor(np.ascontiguousarray(changed.cell)))
+    (gradient,) = torch.autograd.grad(energy, positions)
+    assert float(energy.detach()) - 9.0 * len(changed) == pytest.approx(changed.energy_eV, abs=1e-9)
+    np.testing.assert_allclose(-gradient.numpy(), changed.forces, atol=1e-9)
+
+
+def test_drawn_grids_stay_near_the_nominal_pitch():
+    rng = np.random.default_rng(0)
+    shapes = {augment.draw_shape(np.array([12.3, 12.78]), 0.4, 2, 0.05, rng) for _ in range(200)}
+    assert len(shapes) > 2
+    for height, width in shapes:
+        assert height % 2 == width % 2 == 0
+        assert 12.3 / width == pytest.approx(0.4, rel=0.09)
+
+
+# ---- learning
+
+
+def fit(tmp_path, name: str, count: int = 8, model: dict | None = None, **training):
+    structures = [sheet(i) for i in range(count + 12)]
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    splits = {"train": names[:count], "validation": names[count:]}
+    settings = {"samples": 320, "batch_size": 2, "learning_rate": 2e-3, "ema": 0.9, "validations": 10}
+    settings |= {"augmentation": {"pitch": 0.0}, **training}
+    curve = tmp_path / f"{name}.csv"
+    train_model(name, {**(model or MODEL), "training": settings}, structures, splits, tmp_path / name, curve, "cpu")
+    return pd.read_csv(curve), load_model(tmp_path / name), structures
+
+
+def test_a_handful_of_sheets_is_learned_and_what_is_saved_is_what_was_trained(tmp_path):
+    curve, potential, structures = fit(tmp_path, "few")
+    assert curve["loss"].iloc[-1] < 0.3 * curve["loss"].iloc[0]
+    energies, forces = potential.energies_and_forces(structures[8:])
+    error = np.abs(energies - [a.info[keys.REF_ENERGY] for a in structures[8:]]).mean() / 8
+    assert 1e3 * error == pytest.approx(curve["valid_energy_mae_meV_per_atom"].iloc[-1], rel=1e-3)
+    force_error = np.mean([np.abs(f - a.arrays[keys.REF_FORCES])[:, :2] for f, a in zip(forces, structures[8:])])
+    assert 1e3 * force_error == pytest.approx(curve["valid_forces_mae_meV_per_A"].iloc[-1], rel=1e-3)
+    assert potential.metadata["n_train"] == 8
+
+
+def test_forces_in_the_loss_beat_energies_alone(tmp_path):
+    def force_error(name: str, **training) -> float:
+        _, potential, structures = fit(tmp_path, name, count=4, **training)
+        _, forces = potential.energies_and_forces(structures[4:])
+        return np.mean([np.abs(f - a.arrays[keys.REF_FORCES]).mean() for f, a in zip(forces, structures[4:])])
+
+    assert force_error("forces") < 0.9 * force_error("energies", forces_weight=0.0)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    same = [fit(tmp_path, f"run{i}", samples=24)[1].network.state_dict() for i in range(2)]
+    assert all(torch.equal(same[0][key], same[1][key]) for key in same[0])
+    other = fit(tmp_path, "other", samples=24, seed=1)[1].network.state_dict()
+    assert any(not torch.equal(same[0][key], other[key]) for key in other)
+
+
+def test_the_papers_recipe_learns_from_image_files(tmp_path):
+    model = {
+        "network": "cnn",
+        "form": "paper",
+        "channels": "Z",
+        "image_px": 32,
+        "sigma_A": 0.2,
+        "pixel_size_A": 0.15,
+    }
+    recipe = {
+        "samples": 36,
+        "forces_weight": 0.0,
+        "scaling": "minmax",
+        "schedule": "constant",
+        "learning_rate": 1e-4,
+        "ema": 0.0,
+        "augmentation": None,
+    }
+    structures = [sheet(i) for i in range(9)]
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    splits = {"train": names[:6], "validation": names[6:]}
+    write_images(tmp_path / "a.h5", structures, channels="Z", pixel_size_A=0.15, sigma_A=0.2, multiple_px=32)
+    weights = []
+    for files in ([tmp_path / "a.h5"], []):
+        potential = train_model(
+            "cnn",
+            {**model, "training": recipe},
+            structures,
+            splits,
+            tmp_path / "cnn",
+            tmp_path / "cnn.csv",
+            "cpu",
+            files,
+        )
+        weights.append(potential.network.state_dict())
+    # Images read from the file are those that would be made here.
+    assert all(torch.allclose(weights[0][key], weights[1][key], atol=1e-5) for key in weights[0])
+    energies = [structures[i].info[keys.REF_ENERGY] for i in range(6)]
+    assert potential.energy_scale_eV == pytest.approx(np.ptp(energies), rel=1e-6)
+    with pytest.raises(InputError, match=r"sigma_A 0\.2"):
+        train_model(
+            "cnn",
+            {**model, "sigma_A": 0.3, "training": recipe},
+            structures,
+            splits,
+            tmp_path / "x",
+            tmp_path / "x.csv",
+            "cpu",
+            [tmp_path / "a.h5"],
+        )
+
+
+def test_learning_curve_subsets_are_nested():
+    members = [str(i) for i in range(30)]
+    assert set(choose(members, 5, 0)) < set(choose(members, 12, 0)) < set(members)
+    assert choose(members, None, 0) == members
+
+
+def test_wrong_settings_get_one_line():
+    for wrong in ({"loss": "mae"}, {"samples": 0}, {"ema": 1.0}, {"batchsize": 3}):
+        with pytest.raises(InputError, match=rf"training\.{next(iter(wrong))}"):
+            TrainingSettings.from_dict(wrong)
+
+
+# ---- killed and resumed
+
+SCRIPT = """
+import json, sys, torch
+from extensive.io import read_json, read_structures
+from extensive.training import loop
+from extensive.training.fit import train_model
+torch.set_num_threads(1)
+loop.CHECKPOINT_EVERY_S = 0.0
+model, out = json.loads(sys.argv[1]), sys.argv[2]
+structures = read_structures("data.extxyz")
+splits = read_json("splits.json")
+train_model("m", model, structures, splits, out, out + ".csv", "cpu", (), "checkpoints-" + sys.argv[3])
+"""
+
+
+def test_killed_and_resumed_training_ends_with_the_same_weights(tmp_path):
+    structures = [sheet(i) for i in range(10)]
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    write_structures(tmp_path / "data.extxyz", structures)
+    structures = read_structures(tmp_path / "data.extxyz")
+    write_json(tmp_path / "splits.json", {"train": names[:8], "validation": names[8:]})
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    training = {"samples": 480, "batch_size": 4, "ema": 0.9, "validations": 4}
+
+    def start(out: str, folder: str) -> subprocess.Popen:
+        arguments = [sys.executable, "script.py", json.dumps({**MODEL, "training": training}), out, folder]
+        return subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.DEVNULL, env={**os.environ})
+
+    killed = start("killed", "b")
+    state = tmp_path / "checkpoints-b" / "state.pt"
+    deadline = time.time() + 120
+    while not state.exists() and time.time() < deadline:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed.pt").exists()
+    epoch = torch.load(state, weights_only=True)["epoch"]
+    assert 0 < epoch < 60
+    model = {**MODEL, "training": training}
+    for name, folder in (("through", None), ("killed", tmp_path / "checkpoints-b")):
+        path = tmp_path / name
+        again = [structures, read_json(tmp_path / "splits.json"), path, tmp_path / f"{name}.csv", "cpu", ()]
+        train_model("m", model, *again, folder)
+    one, two = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("through", "killed"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    curves = [pd.read_csv(tmp_path / f"{name}.csv").drop(columns="seconds") for name in ("through", "killed")]
+    pd.testing.assert_frame_equal(*curves)
+
+
+# ---- model systems
+
+
+def test_ising_network_is_right_on_lattices_larger_than_it_was_trained_on(tmp_path):
+    spec = {"length": 8, "samples": 1500, "sweeps": 20, "temperatures": [1.0, 4.0]}
+    settings = IsingSettings(steps=800, batch_size=64)
+    potential = train_ising(generate_ising(spec, 1), settings, 0, tmp_path / "ising", tmp_path / "ising.csv")
+    large = generate_ising({**spec, "length": 32, "samples": 20}, 2)
+    table = predict_ising(load_model(tmp_path / "ising"), large, held_back=False)
+    error = (table["energy_predicted_eV"] - table["energy_dft_eV"]).abs() / 32**2
+    assert error.median() < 0.05
+    assert table["energy_predicted_eV"].to_numpy() == pytest.approx(
+        potential.energy_scale_eV
+        * potential.network(torch.as_tensor(large["spins"], dtype=torch.float32)[:, None]).detach().numpy()
+    )
+
+
+def test_ising_symmetries_leave_the_energy():
+    from extensive.structures.ising import ising_energy
+
+    lattices = generate_ising({"length": 6, "samples": 20, "sweeps": 5, "temperatures": [1.0, 4.0]}, 3)
+    rng = np.random.default_rng(0)
+    spins, energies = torch.as_tensor(lattices["spins"]), torch.as_tensor(lattices["energies"])
+    for _ in range(8):
+        changed, same = symmetric(spins, energies, rng)
+        np.testing.assert_array_equal(ising_energy(changed.numpy()), same.numpy())
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_dimers_energy_and_separation_are_read_off_images(tmp_path, dimensions):
+    from extensive.structures.dimers import generate_dimers
+
+    spec = {"dimensions": dimensions, "count": 60, "element": "Ar", "box_A": 12.8, "margin_A": 1.6}
+    structures = generate_dimers(f"dimer-{dimensions}d", {**spec, "separation_A": [3.2, 7.5]}, 1)
+    for atoms in structures:
+        ratio = (3.4 / atoms.info["separation_A"]) ** 6
+        atoms.info[keys.REF_ENERGY] = 4 * 0.0103 * (ratio**2 - ratio)
+    settings = DimerSettings(steps=150, batch_size=16)
+    tables = train_dimers("d", structures, settings, 0, tmp_path / "d", tmp_path / "d.csv")
+    table = tables["test"]
+    error = (table["separation_predicted_A"] - table["separation_true_A"]).abs().mean()
+    spread = (table["separation_true_A"] - table["separation_true_A"].mean()).abs().mean()
+    assert error < (0.6 if dimensions == 2 else 0.97) * spread
+    outside = tables["extrapolation"]["separation_true_A"]
+    assert len(outside)
+    assert ((outside < 3.4) | (outside > 7.0)).all()
+    assert not set(tables["test"]["structure_id"]) & set(tables["extrapolation"]["structure_id"])
