@@ -120,7 +120,7 @@ def _speed(run: Path) -> Iterator[Row]:
         return _value(run / "timings/exponents.json", read_json, find)
 
     fits = "timings/exponents.json"
-    yield ("C4", "DFT scaling exponent (60 to 360 atoms)", "", 3.0, exponent("gpaw"), "", fits)
+    yield ("C4", "DFT scaling exponent", "", 3.0, exponent("gpaw"), "", fits)
     yield ("C4", "EDNN scaling exponent, fused", "", 1.0, exponent("ednn-fused"), "", fits)
     yield ("C4", "EDNN scaling exponent, tiled", "", 1.0, exponent("ednn-tiled"), "", fits)
 
@@ -160,9 +160,7 @@ def _devices(path: Path) -> list[tuple[str, str]]:
     return [(device, "GPU" if device == "cuda" else "CPU") for device in stored]
 
 
-def _model_systems(
-    run: Path, cnn: str, ednn: str, dimers: dict[str, str], ising: dict[int, str]
-) -> Iterator[Row]:
+def _model_systems(run: Path, cnn: str, ednn: str, dimers: dict[str, str], ising: dict[int, str]) -> Iterator[Row]:
     for kind, name in dimers.items():
         source = f"predictions/{name}.csv"
 

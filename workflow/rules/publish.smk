@@ -66,6 +66,7 @@ rule publish:
         runtime=growing(10),
     params:
         run=config["run"],
+        production=config["reference"]["dft"] == complete_config({})["reference"]["dft"],
         published="results/published",
         readme="README.md",
     message:

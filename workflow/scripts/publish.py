@@ -7,6 +7,10 @@ from extensive.errors import InputError
 from extensive.publish import publish
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
+if not snakemake.params.production:
+    sys.exit(
+        "publish: reference.dft differs from the published labels' settings; publish a run of config.yaml or paper.yaml"
+    )
 try:
     for path in publish(Path("results") / snakemake.params.run, snakemake.params.published, snakemake.params.readme):
         print(path, file=sys.stderr)

@@ -26,7 +26,7 @@ def from_files(curves: str, label_noise_meV_per_atom: float | None = None) -> Dr
 def draw(curves: pd.DataFrame, label_noise_meV_per_atom: float | None = None) -> Drawing:
     """Mean over seeds with the seeds' range; a panel for each set."""
     sets = list(dict.fromkeys(curves["set"]))
-    figure = new_figure(COLUMN_IN if len(sets) == 1 else COLUMN_IN * 2, 2.8)
+    figure = new_figure(COLUMN_IN if len(sets) == 1 else COLUMN_IN * 2, 3.1)
     panels = figure.subplots(1, len(sets), squeeze=False, sharey=True)[0]
     for axes, name in zip(panels, sets):
         for index, (model, part) in enumerate(curves[curves["set"] == name].groupby("model", sort=False)):
@@ -42,7 +42,8 @@ def draw(curves: pd.DataFrame, label_noise_meV_per_atom: float | None = None) ->
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(name, loc="left")
     panels[0].set_ylabel("mean absolute error (meV/atom)")
-    panels[0].legend()
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4 if len(sets) > 1 else 2, len(labels)))
     best = curves[curves["n_labels"] == curves["n_labels"].max()]
     means = best.groupby(["model", "set"])["mae_meV_per_atom"].mean()
     numbers = {f"{model} {name}": float(value) for (model, name), value in means.items()}

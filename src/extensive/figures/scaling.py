@@ -107,6 +107,7 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     numbers = {
         "fits": {f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit) for fit in fits},
         "dft_extrapolated_years": _years(fits),
+        "dft_extrapolated": f"{float(f'{_years(fits) or 0:.1g}'):,.0f} years",
         "largest_n_atoms": int(table["n_atoms"].max()),
         "hardware": sorted(str(text) for text in table["hardware"].dropna().unique()),
     }

@@ -226,7 +226,11 @@ def show_image(axes: Axes, image: np.ndarray, cell: tuple[float, float], **optio
 
 
 def image_table(panel: str, image: np.ndarray, cell: tuple[float, float]) -> pd.DataFrame:
-    """An image (H, W) as rows panel, x_A, y_A, value; pixel i lies at i * pitch."""
+    """An image (H, W) with a row for each row of pixels: panel, y_A, pitch_x_A, then its values px0, px1, ...
+
+    Pixel i lies at i * pitch along either axis. Values are rounded to 1e-3, far below what can be seen.
+    """
     height, width = image.shape
-    y, x = np.meshgrid(np.arange(height) * cell[1] / height, np.arange(width) * cell[0] / width, indexing="ij")
-    return pd.DataFrame({"panel": panel, "x_A": x.ravel(), "y_A": y.ravel(), "value": image.ravel()})
+    place = {"panel": panel, "y_A": np.arange(height) * cell[1] / height, "pitch_x_A": cell[0] / width}
+    values = {f"px{column}": np.round(image[:, column], 3) + 0.0 for column in range(width)}
+    return pd.DataFrame({**place, **values})
