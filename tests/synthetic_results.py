@@ -36,9 +36,7 @@ def predictions(
     for family in families:
         for n_atoms in atoms:
             for _ in range(per_family):
-                removed = (
-                    {"graphene-vacancy": 1, "hbn-vacancy": 1, "porous": 12}.get(family, 0) * n_atoms // 60
-                )
+                removed = {"graphene-vacancy": 1, "hbn-vacancy": 1, "porous": 12}.get(family, 0) * n_atoms // 60
                 n = n_atoms - removed
                 energy = n * (BASE_EV.get(family, -9.0) + rng.uniform(0, 0.25))
                 error = 1e-3 * error_meV_per_atom * rng.normal() * np.sqrt(60 * n)
@@ -91,9 +89,7 @@ def timings() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict]:
     }
     rows, fits = [], []
     for (method, device, cores), (prefactor, exponent, sizes) in laws.items():
-        rows += [
-            (method, device, n / 60, n, prefactor * n**exponent, 5, cores, "test machine") for n in sizes
-        ]
+        rows += [(method, device, n / 60, n, prefactor * n**exponent, 5, cores, "test machine") for n in sizes]
         if len(sizes) > 1:
             fits.append(
                 {
@@ -121,13 +117,9 @@ def timings() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict]:
     return dft, table[table.method != "gpaw"], sheet, {"linear_from_atoms": 600, "fits": fits}
 
 
-def image(
-    height: int = 64, width: int = 60, cell=(12.3, 12.78), seed: int = 3, atoms: int = 40
-) -> np.ndarray:
+def image(height: int = 64, width: int = 60, cell=(12.3, 12.78), seed: int = 3, atoms: int = 40) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    y, x = np.meshgrid(
-        np.arange(height) * cell[1] / height, np.arange(width) * cell[0] / width, indexing="ij"
-    )
+    y, x = np.meshgrid(np.arange(height) * cell[1] / height, np.arange(width) * cell[0] / width, indexing="ij")
     total = np.zeros((height, width))
     for px, py, charge in zip(
         rng.uniform(0, cell[0], atoms), rng.uniform(0, cell[1], atoms), rng.choice([5, 6, 7], atoms)
@@ -170,9 +162,7 @@ def write_run(run: Path) -> Path:
     folder.mkdir(parents=True)
     for model, error in (("cnn", 5.0), ("ednn", 0.5)):
         for name in ("test", "independent-md"):
-            predictions(f"{model}{name}", error_meV_per_atom=error).to_csv(
-                folder / f"{model}-{name}.csv", index=False
-            )
+            predictions(f"{model}{name}", error_meV_per_atom=error).to_csv(folder / f"{model}-{name}.csv", index=False)
     predictions("cells", atoms=(120, 240), per_family=3, error_meV_per_atom=0.5).to_csv(
         folder / "ednn-supercells.csv", index=False
     )

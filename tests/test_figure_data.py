@@ -66,9 +66,7 @@ def test_layer_tables_hold_every_parameter_but_those_of_the_pitch(name):
     model = potential(name)
     table = figure_data.network_layers(name, model)
     pitch = sum(p.numel() for key, p in model.network.named_parameters() if ".film." in key)
-    in_blocks = sum(
-        p.numel() for key, p in model.network.named_parameters() if ".film." in key and "blocks" in key
-    )
+    in_blocks = sum(p.numel() for key, p in model.network.named_parameters() if ".film." in key and "blocks" in key)
     listed = sum(layer["parameters"] for layer in table["layers"])
     assert listed == table["parameters"] - pitch + in_blocks
 

@@ -186,9 +186,7 @@ def _drawn_modules(module: nn.Module) -> list[nn.Module]:
     return found
 
 
-def _layer(
-    kind: str, shape: tuple[int, ...], kernel: int = 1, stride: int = 1, parameters: int = 0
-) -> dict[str, Any]:
+def _layer(kind: str, shape: tuple[int, ...], kernel: int = 1, stride: int = 1, parameters: int = 0) -> dict[str, Any]:
     """A row of the table; `shape` is (channels, [depth,] height, width) or (channels,)."""
     height, width = (shape[-2], shape[-1]) if len(shape) > 2 else (1, 1)
     return {
