@@ -57,9 +57,7 @@ def picture(height, width, batch=2, dtype=torch.float64, seed=1):
 def sheet(count=20, cell=(6.4, 8.0), seed=0, symbols=ELEMENTS):
     rng = np.random.default_rng(seed)
     positions = np.c_[rng.random((count, 2)) * cell, np.full(count, 5.0)]
-    return Atoms(
-        list(rng.choice(symbols, count)), positions=positions, cell=[*cell, 10], pbc=(True, True, False)
-    )
+    return Atoms(list(rng.choice(symbols, count)), positions=positions, cell=[*cell, 10], pbc=(True, True, False))
 
 
 def potential(config=SMALL, **more):
@@ -136,9 +134,7 @@ def test_receptive_field_by_hand():
 
 @pytest.mark.parametrize("form", ["convolutional", "mlp", "paper"])
 def test_energy_doubles_with_the_cell_and_ignores_shifts_by_tiles(form):
-    small = dataclasses.replace(
-        SMALL, form=form, focus_px=8, context_px=None if form == "convolutional" else 8
-    )
+    small = dataclasses.replace(SMALL, form=form, focus_px=8, context_px=None if form == "convolutional" else 8)
     network = ready(small)
     images, pitch = picture(16, 24)
     with torch.no_grad():
@@ -270,9 +266,7 @@ def test_convolutional_cnn_is_periodic_and_fixed_in_size():
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_open_cnn_gives_energy_and_separation(dims):
-    config = ModelConfig(
-        "cnn", "open", image_px=12, dims=dims, outputs=2, stem=((4, 3, 2), (8, 3, 2)), head=(16,)
-    )
+    config = ModelConfig("cnn", "open", image_px=12, dims=dims, outputs=2, stem=((4, 3, 2), (8, 3, 2)), head=(16,))
     assert build_model(config)(torch.rand(5, 1, *[12] * dims)).shape == (5, 2)
 
 
@@ -331,9 +325,7 @@ def rewrite(path, **changes):
     from extensive.io import file_digest
 
     values = json.loads((path / "m.json").read_text())
-    (path / "m.json").write_text(
-        json.dumps(values | {"weights_sha256": file_digest(path / "m.pt")} | changes)
-    )
+    (path / "m.json").write_text(json.dumps(values | {"weights_sha256": file_digest(path / "m.pt")} | changes))
 
 
 class Hostile:
@@ -341,9 +333,7 @@ class Hostile:
         return (exec, ("raise SystemExit('code ran')",))
 
 
-@pytest.mark.parametrize(
-    "damage", ["truncated", "hostile", "other", "not-json", "no-key", "missing", "units", "nan"]
-)
+@pytest.mark.parametrize("damage", ["truncated", "hostile", "other", "not-json", "no-key", "missing", "units", "nan"])
 def test_damaged_models_are_refused_in_one_line(tmp_path, damage):
     save_model(tmp_path / "m", potential())
     weights, description = tmp_path / "m.pt", tmp_path / "m.json"

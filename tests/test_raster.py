@@ -84,9 +84,7 @@ def test_shift_by_whole_pixels_rolls_the_image(index):
     positions, numbers, cell = atoms_in(cell)
     pitch = torch.stack([cell[0] / shape[1], cell[1] / shape[0]])
     image = rasterize(positions, numbers, cell, shape, ELEMENTS, SIGMA, exact=True)
-    moved = rasterize(
-        positions + pitch * torch.tensor([5.0, -9.0]), numbers, cell, shape, ELEMENTS, SIGMA, True
-    )
+    moved = rasterize(positions + pitch * torch.tensor([5.0, -9.0]), numbers, cell, shape, ELEMENTS, SIGMA, True)
     torch.testing.assert_close(moved, image.roll((-9, 5), (1, 2)), rtol=0, atol=1e-11)
 
 
@@ -115,9 +113,7 @@ def test_batch_equals_one_by_one():
     shape, parts, cells = (128, 128), [], []
     for count in (7, 60, 1):
         cell = torch.tensor(rng.uniform(20, 26, 2))
-        parts.append(
-            (torch.tensor(rng.random((count, 2))) * cell, torch.tensor(rng.choice([5, 6, 7], count)))
-        )
+        parts.append((torch.tensor(rng.random((count, 2))) * cell, torch.tensor(rng.choice([5, 6, 7], count))))
         cells.append(cell)
     index = torch.repeat_interleave(torch.arange(3), torch.tensor([7, 60, 1]))
     order = torch.randperm(68)  # atoms of a structure need not lie together

@@ -64,9 +64,7 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
             raise InputError(f"{where}.{key}: unknown key; known keys: {', '.join(known)}")
     for key in known:
         if key not in spec:
-            raise InputError(
-                f"{where}.{key} is missing; complete the entry with extensive.config.complete_config"
-            )
+            raise InputError(f"{where}.{key} is missing; complete the entry with extensive.config.complete_config")
     entry = DatasetSpec(**spec)
 
     def refuse(key: str, remedy: str) -> None:
@@ -130,9 +128,7 @@ def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse
         )
 
 
-def _ideal(
-    entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator
-) -> Atoms:
+def _ideal(entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator) -> Atoms:
     """One unstrained, undisplaced sheet of a family; `turn` cycles through the shapes."""
     supercell = tuple(entry.supercell)
     a = constants["graphene"]
@@ -141,9 +137,7 @@ def _ideal(
         shapes = [shape for shape in entry.shapes if shape in SHAPES[family]] or SHAPES[family]
         shape = shapes[turn % len(shapes)]
         if family == "heterostructure":
-            return heterostructures.heterostructure(
-                supercell, shape, rng.uniform(*entry.hbn_fraction), constants, rng
-            )
+            return heterostructures.heterostructure(supercell, shape, rng.uniform(*entry.hbn_fraction), constants, rng)
         radius = float(rng.uniform(*entry.pore_radius_A))
         return pores.porous(lattices.graphene(supercell, a), shape, radius, lattices.bond_cutoff(a), rng)
     if family == "stone-wales":
@@ -172,11 +166,7 @@ def _structure(name: str, entry: DatasetSpec, index: int, seed: int, constants: 
         # An even scan rather than a random one, the unstrained sheet first if the range has it: an equation
         # of state.
         step = turn + (entry.strain_min > 0)
-        unit = (
-            2 * np.array([sampling.van_der_corput(step, base) for base in (2, 3)]) - 1
-            if step
-            else np.zeros(2)
-        )
+        unit = 2 * np.array([sampling.van_der_corput(step, base) for base in (2, 3)]) - 1 if step else np.zeros(2)
         amplitude = 0.0
     strain = sampling.draw_strain(unit, entry.strain_min, entry.strain)
     ideal = sampling.strained(_ideal(entry, family, turn, constants, rng), strain)

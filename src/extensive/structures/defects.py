@@ -53,9 +53,7 @@ def _keating(flat, i, j, shifts, angle_a, angle_b, length):
     return energy, gradient.ravel()
 
 
-def relax_bonds(
-    positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.ndarray, length: float
-) -> np.ndarray:
+def relax_bonds(positions: np.ndarray, i: np.ndarray, j: np.ndarray, shifts: np.ndarray, length: float) -> np.ndarray:
     """Relax positions (N, 2) with a fixed list of directed bonds i -> j (image shifts (M, 2) A) at a fixed
     cell.
 

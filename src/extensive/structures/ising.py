@@ -38,9 +38,7 @@ def _neighbour_sums(other: np.ndarray, colour: int) -> np.ndarray:
     return sums
 
 
-def metropolis(
-    spins: np.ndarray, temperatures: np.ndarray, sweeps: int, rng: np.random.Generator
-) -> np.ndarray:
+def metropolis(spins: np.ndarray, temperatures: np.ndarray, sweeps: int, rng: np.random.Generator) -> np.ndarray:
     """Checkerboard Metropolis: `sweeps` sweeps of lattices (n, L, L) of int8, L even, at temperatures (n,)
     in J/k.
     """
@@ -88,13 +86,9 @@ def generate_ising(spec: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
     length, samples = spec["length"], spec["samples"]
     low, high = spec["temperatures"]
     if length < 2 or length % 2:
-        raise InputError(
-            f"structures.ising.length: {length} should be even and at least 2 (checkerboard updates)"
-        )
+        raise InputError(f"structures.ising.length: {length} should be even and at least 2 (checkerboard updates)")
     if not 0 < low <= high:
-        raise InputError(
-            f"structures.ising.temperatures: {[low, high]} should be [low, high] with 0 < low <= high"
-        )
+        raise InputError(f"structures.ising.temperatures: {[low, high]} should be [low, high] with 0 < low <= high")
     size = max(1, min(4096, BLOCK_SPINS // length**2))
     blocks = []
     for number in range(-(-samples // size)):

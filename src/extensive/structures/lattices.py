@@ -25,9 +25,7 @@ def cell_size(supercell: tuple[int, int], lattice_constant: float) -> np.ndarray
     return np.array([supercell[0] * lattice_constant, supercell[1] * np.sqrt(3.0) * lattice_constant])
 
 
-def honeycomb(
-    supercell: tuple[int, int], lattice_constant: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def honeycomb(supercell: tuple[int, int], lattice_constant: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions (N, 2) in A, sublattice index (N,) in {0, 1} and cell edges (2,) in A of a pristine
     honeycomb.
     """
@@ -42,9 +40,7 @@ def sheet(positions: np.ndarray, numbers: np.ndarray, cell: np.ndarray) -> Atoms
     False).
     """
     full = np.column_stack([positions, np.full(len(positions), SHEET_HEIGHT_A / 2)])
-    return Atoms(
-        numbers=numbers, positions=full, cell=[cell[0], cell[1], SHEET_HEIGHT_A], pbc=(True, True, False)
-    )
+    return Atoms(numbers=numbers, positions=full, cell=[cell[0], cell[1], SHEET_HEIGHT_A], pbc=(True, True, False))
 
 
 def graphene(supercell: tuple[int, int], lattice_constant: float = LATTICE_CONSTANTS_A["graphene"]) -> Atoms:
@@ -96,9 +92,7 @@ def ring_sizes(i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -> list[int]:
     successor = {}
     for edge in range(len(i)):
         outgoing = by_atom[int(j[edge])]
-        back = next(
-            e for e in outgoing if j[e] == i[edge] and np.allclose(vectors[e], -vectors[edge], atol=1e-9)
-        )
+        back = next(e for e in outgoing if j[e] == i[edge] and np.allclose(vectors[e], -vectors[edge], atol=1e-9))
         successor[edge] = outgoing[outgoing.index(back) - 1]
     sizes, unseen = [], set(successor)
     while unseen:

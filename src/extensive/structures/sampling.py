@@ -47,9 +47,7 @@ def draw_strain(unit: np.ndarray, smallest: float, largest: float) -> np.ndarray
 
 def strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
     """Copy stretched by strains (2,) along x and y."""
-    stretched = sheet(
-        atoms.positions[:, :2] * (1 + strain), atoms.numbers, atoms.cell.lengths()[:2] * (1 + strain)
-    )
+    stretched = sheet(atoms.positions[:, :2] * (1 + strain), atoms.numbers, atoms.cell.lengths()[:2] * (1 + strain))
     stretched.info.update(atoms.info)
     return stretched
 

@@ -54,9 +54,7 @@ def pore_blocks(lattice_constant: float) -> list[np.ndarray]:
             offset = pores.periodic_offset(block.positions[:, :2], centre, cell)
             inside = pores.inside_pore(shape, offset, radius, turned)
             # Block edges are never cut, so pruning one periodic block is pruning the whole sheet.
-            variants.append(
-                pores.prune(block[~inside], bond_cutoff(lattice_constant)).positions[:, :2].copy()
-            )
+            variants.append(pores.prune(block[~inside], bond_cutoff(lattice_constant)).positions[:, :2].copy())
     return variants
 
 
