@@ -1,4 +1,4 @@
-"""What every rule file uses: the checked configuration, the run's folder, and the code that a stage depends on."""
+"""What all stages share: the checked configuration, the run's folder, and the code that a stage depends on."""
 
 import os
 import sys
@@ -7,9 +7,8 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 # The package is used from the source tree, also where it is not installed (a conda environment on a node).
 sys.path.insert(0, str(ROOT / "src"))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([str(ROOT / "src"), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
-)
+# Scripts are processes of their own and inherit it.
+os.environ.update(PYTHONPATH=str(ROOT / "src"))
 
 from extensive.config import complete_config
 from extensive.errors import InputError
@@ -49,6 +48,58 @@ def growing(amount):
     """A resource that every attempt at a job asks for more of: an amount, or a function of wildcards that gives it."""
     first = amount if callable(amount) else (lambda wildcards: amount)
     return lambda wildcards, attempt: attempt * first(wildcards)
+
+
+def result(path: str) -> str:
+    """A file of this run."""
+    return f"{RUN}/{path}"
+
+
+def one_of(names) -> str:
+    """Wildcard pattern that matches these names and, where there are none, nothing."""
+    return "|".join(map(str, names)) or "(?!)"
+
+
+def chunks_of(dataset: str) -> list[int]:
+    """Numbers of the jobs that a data set's labels are cut into."""
+    return list(range(chunk_count(config["structures"]["datasets"][dataset], LABELS["chunk_size"])))
+
+
+def convergence_files(wildcards: object) -> list[str]:
+    """One file of labels for each point of the convergence study."""
+    try:
+        count = len(
+            points(config["reference"]["convergence"], DFTSettings.from_config(config["reference"]["dft"]))
+        )
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    return [f"{RUN}/reference/convergence/{point}.extxyz" for point in range(count)]
+
+
+def fixed_images(model: str) -> list[str]:
+    """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
+    if config["models"][model]["training"]["augmentation"] is not None:
+        return []
+    return expand(result("raster/{dataset}.h5"), dataset=DEVELOPMENT)
+
+
+def data_sets(part: str) -> list[str]:
+    """Data sets that have members in a set."""
+    return (
+        DEVELOPMENT if part in ("validation", "test") else [name for name in SHEETS if SET_OF[name] == part]
+    )
+
+
+def sets_of(model: str) -> list[str]:
+    """A cnn takes one size of image, so larger cells are not for it."""
+    return [part for part in PRESENT if part != "supercells" or MODELS[model]["network"] == "ednn"]
+
+
+def alone(threads: int) -> int:
+    """All cores of a local run, so that nothing runs beside a timing; on a cluster, the cores that are timed."""
+    on_cluster = workflow.resource_settings.nodes or workflow.remote_exec
+    cores = 0 if on_cluster else workflow.resource_settings.cores or 0
+    return max(threads, cores) if config["timing"]["alone"] else threads
 
 
 wildcard_constraints:

@@ -8,41 +8,29 @@ PRESENT = [
 ]
 
 
-def data_sets(part: str) -> list[str]:
-    """Data sets that have members in a set."""
-    return (
-        DEVELOPMENT if part in ("validation", "test") else [name for name in SHEETS if SET_OF[name] == part]
-    )
-
-
-def sets_of(model: str) -> list[str]:
-    """A cnn takes one size of image, so larger cells are not for it."""
-    return [part for part in PRESENT if part != "supercells" or MODELS[model]["network"] == "ednn"]
-
-
 PREDICTIONS = [
     *(f"{RUN}/predictions/{model}-{part}.csv" for model in MODELS for part in sets_of(model)),
-    *expand(RUN + "/predictions/cnn-{dataset}.csv", dataset=DIMERS),
-    *expand(RUN + "/predictions/ednn-ising-{length}.csv", length=ISING),
+    *expand(result("predictions/cnn-{dataset}.csv"), dataset=DIMERS),
+    *expand(result("predictions/ednn-ising-{length}.csv"), length=ISING),
 ]
 
 
 rule evaluate:
     input:
         structures=lambda wildcards: expand(
-            RUN + "/reference/{dataset}.extxyz", dataset=data_sets(wildcards.set)
+            result("reference/{dataset}.extxyz"), dataset=data_sets(wildcards.set)
         ),
-        splits=RUN + "/splits.json",
-        weights=RUN + "/models/{model}.pt",
-        description=RUN + "/models/{model}.json",
+        splits=result("splits.json"),
+        weights=result("models/{model}.pt"),
+        description=result("models/{model}.json"),
         code=code("errors", "io", "keys", "raster", "models", "evaluation"),
     output:
-        predictions=RUN + "/predictions/{model}-{set}.csv",
-        metrics=RUN + "/predictions/{model}-{set}-metrics.json",
+        predictions=result("predictions/{model}-{set}.csv"),
+        metrics=result("predictions/{model}-{set}-metrics.json"),
     log:
-        RUN + "/logs/evaluate/{model}-{set}.log",
+        result("logs/evaluate/{model}-{set}.log"),
     benchmark:
-        RUN + "/benchmarks/evaluate/{model}-{set}.tsv"
+        result("benchmarks/evaluate/{model}-{set}.tsv")
     wildcard_constraints:
         model=one_of(MODELS),
         set=one_of(PRESENT),
@@ -60,17 +48,17 @@ rule evaluate:
 
 rule evaluate_ising:
     input:
-        lattices=RUN + "/structures/ising-{length}.npz",
-        weights=RUN + "/models/ednn-ising.pt",
-        description=RUN + "/models/ednn-ising.json",
+        lattices=result("structures/ising-{length}.npz"),
+        weights=result("models/ednn-ising.pt"),
+        description=result("models/ednn-ising.json"),
         code=code("errors", "io", "keys", "models", "training/ising", "evaluation"),
     output:
-        predictions=RUN + "/predictions/ednn-ising-{length}.csv",
-        metrics=RUN + "/predictions/ednn-ising-{length}-metrics.json",
+        predictions=result("predictions/ednn-ising-{length}.csv"),
+        metrics=result("predictions/ednn-ising-{length}-metrics.json"),
     log:
-        RUN + "/logs/evaluate/ednn-ising-{length}.log",
+        result("logs/evaluate/ednn-ising-{length}.log"),
     benchmark:
-        RUN + "/benchmarks/evaluate/ednn-ising-{length}.tsv"
+        result("benchmarks/evaluate/ednn-ising-{length}.tsv")
     wildcard_constraints:
         length=one_of(ISING),
     conda:

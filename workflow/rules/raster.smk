@@ -3,14 +3,14 @@
 
 rule rasterize:
     input:
-        structures=RUN + "/reference/{dataset}.extxyz",
+        structures=result("reference/{dataset}.extxyz"),
         code=code("errors", "io", "keys", "raster", "images"),
     output:
-        RUN + "/raster/{dataset}.h5",
+        result("raster/{dataset}.h5"),
     log:
-        RUN + "/logs/raster/{dataset}.log",
+        result("logs/raster/{dataset}.log"),
     benchmark:
-        RUN + "/benchmarks/raster/{dataset}.tsv"
+        result("benchmarks/raster/{dataset}.tsv")
     conda:
         TORCH_ENV
     threads: 1

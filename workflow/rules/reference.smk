@@ -19,22 +19,17 @@ LABEL_CODE = (
 )
 
 
-def chunks_of(dataset: str) -> list[int]:
-    """Numbers of the jobs that a data set's labels are cut into."""
-    return list(range(chunk_count(config["structures"]["datasets"][dataset], LABELS["chunk_size"])))
-
-
 rule label_chunk:
     input:
-        structures=RUN + "/structures/{dataset}.extxyz",
+        structures=result("structures/{dataset}.extxyz"),
         code=code(*LABEL_CODE),
     output:
-        labelled=RUN + "/reference/chunks/{dataset}.{chunk}.extxyz",
-        failed=RUN + "/reference/chunks/{dataset}.{chunk}.failed.csv",
+        labelled=result("reference/chunks/{dataset}.{chunk}.extxyz"),
+        failed=result("reference/chunks/{dataset}.{chunk}.failed.csv"),
     log:
-        RUN + "/logs/label/{dataset}.{chunk}.log",
+        result("logs/label/{dataset}.{chunk}.log"),
     benchmark:
-        RUN + "/benchmarks/label/{dataset}.{chunk}.tsv"
+        result("benchmarks/label/{dataset}.{chunk}.tsv")
     wildcard_constraints:
         dataset=one_of(SHEETS),
     conda:
@@ -51,7 +46,7 @@ rule label_chunk:
         chunk_size=LABELS["chunk_size"],
         seed=config["seed"],
         # Not an output: what lies there outlives a killed job.
-        store=RUN + "/checkpoints/labels/{dataset}",
+        store=result("checkpoints/labels/{dataset}"),
     message:
         "Labels of {wildcards.dataset}, chunk {wildcards.chunk}"
     script:
@@ -61,19 +56,19 @@ rule label_chunk:
 rule label:
     input:
         labelled=lambda wildcards: expand(
-            RUN + "/reference/chunks/{{dataset}}.{chunk}.extxyz", chunk=chunks_of(wildcards.dataset)
+            result("reference/chunks/{{dataset}}.{chunk}.extxyz"), chunk=chunks_of(wildcards.dataset)
         ),
         failed=lambda wildcards: expand(
-            RUN + "/reference/chunks/{{dataset}}.{chunk}.failed.csv", chunk=chunks_of(wildcards.dataset)
+            result("reference/chunks/{{dataset}}.{chunk}.failed.csv"), chunk=chunks_of(wildcards.dataset)
         ),
         code=code("errors", "io", "keys", "reference/chunks"),
     output:
-        labelled=RUN + "/reference/{dataset}.extxyz",
-        failed=RUN + "/reference/{dataset}.failed.csv",
+        labelled=result("reference/{dataset}.extxyz"),
+        failed=result("reference/{dataset}.failed.csv"),
     log:
-        RUN + "/logs/label/{dataset}.log",
+        result("logs/label/{dataset}.log"),
     benchmark:
-        RUN + "/benchmarks/label/{dataset}.tsv"
+        result("benchmarks/label/{dataset}.tsv")
     wildcard_constraints:
         dataset=one_of(SHEETS),
     conda:
@@ -92,14 +87,14 @@ rule label:
 
 rule label_dimers:
     input:
-        structures=RUN + "/structures/{dataset}.extxyz",
+        structures=result("structures/{dataset}.extxyz"),
         code=code("errors", "io", "keys", "reference/lennard_jones"),
     output:
-        RUN + "/reference/{dataset}.extxyz",
+        result("reference/{dataset}.extxyz"),
     log:
-        RUN + "/logs/label/{dataset}.log",
+        result("logs/label/{dataset}.log"),
     benchmark:
-        RUN + "/benchmarks/label/{dataset}.tsv"
+        result("benchmarks/label/{dataset}.tsv")
     wildcard_constraints:
         dataset=one_of(DIMERS),
     conda:
@@ -119,14 +114,14 @@ rule label_dimers:
 rule audit:
     input:
         # The archive is read from its folder; what this run took from it must be there first.
-        labelled=expand(RUN + "/reference/{dataset}.extxyz", dataset=SHEETS),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
         code=code(*LABEL_CODE, "reference/audit"),
     output:
-        RUN + "/reference/audit.csv",
+        result("reference/audit.csv"),
     log:
-        RUN + "/logs/label/audit.log",
+        result("logs/label/audit.log"),
     benchmark:
-        RUN + "/benchmarks/label/audit.tsv"
+        result("benchmarks/label/audit.tsv")
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -137,7 +132,7 @@ rule audit:
         dft=config["reference"]["dft"],
         labels=LABELS,
         seed=config["seed"],
-        store=RUN + "/checkpoints/audit",
+        store=result("checkpoints/audit"),
     message:
         "Audit: recomputing {params.labels[audit]} archived labels"
     script:
@@ -146,16 +141,16 @@ rule audit:
 
 rule label_cost:
     input:
-        labelled=expand(RUN + "/reference/{dataset}.extxyz", dataset=SHEETS),
-        failed=expand(RUN + "/reference/{dataset}.failed.csv", dataset=SHEETS),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
+        failed=expand(result("reference/{dataset}.failed.csv"), dataset=SHEETS),
         code=code("errors", "io", "keys", "reference/cost", "reference/calculation"),
     output:
-        cost=RUN + "/reference/cost.csv",
-        failed=RUN + "/reference/failed.csv",
+        cost=result("reference/cost.csv"),
+        failed=result("reference/failed.csv"),
     log:
-        RUN + "/logs/label/cost.log",
+        result("logs/label/cost.log"),
     benchmark:
-        RUN + "/benchmarks/label/cost.tsv"
+        result("benchmarks/label/cost.tsv")
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -171,15 +166,15 @@ rule label_cost:
 rule convergence_labels:
     input:
         structures=expand(
-            RUN + "/structures/{dataset}.extxyz", dataset=config["reference"]["convergence"]["datasets"]
+            result("structures/{dataset}.extxyz"), dataset=config["reference"]["convergence"]["datasets"]
         ),
         code=code(*LABEL_CODE, "reference/convergence"),
     output:
-        RUN + "/reference/convergence/{point}.extxyz",
+        result("reference/convergence/{point}.extxyz"),
     log:
-        RUN + "/logs/label/convergence-{point}.log",
+        result("logs/label/convergence-{point}.log"),
     benchmark:
-        RUN + "/benchmarks/label/convergence-{point}.tsv"
+        result("benchmarks/label/convergence-{point}.tsv")
     wildcard_constraints:
         point=r"\d+",
     conda:
@@ -193,22 +188,11 @@ rule convergence_labels:
         study=config["reference"]["convergence"],
         archive=LABELS["archive"],
         accept=LABELS["accept_gpaw"],
-        store=RUN + "/checkpoints/convergence",
+        store=result("checkpoints/convergence"),
     message:
         "Convergence study, point {wildcards.point}"
     script:
         "../scripts/reference-convergence-labels.py"
-
-
-def convergence_files(wildcards: object) -> list[str]:
-    """One file of labels for each point of the convergence study."""
-    try:
-        count = len(
-            points(config["reference"]["convergence"], DFTSettings.from_config(config["reference"]["dft"]))
-        )
-    except InputError as error:
-        raise WorkflowError(str(error)) from None
-    return [f"{RUN}/reference/convergence/{point}.extxyz" for point in range(count)]
 
 
 rule convergence_table:
@@ -216,12 +200,12 @@ rule convergence_table:
         labelled=convergence_files,
         code=code("errors", "io", "keys", "reference/convergence"),
     output:
-        RUN + "/reference/convergence.csv",
-        RUN + "/tables/convergence.csv",
+        result("reference/convergence.csv"),
+        result("tables/convergence.csv"),
     log:
-        RUN + "/logs/label/convergence.log",
+        result("logs/label/convergence.log"),
     benchmark:
-        RUN + "/benchmarks/label/convergence.tsv"
+        result("benchmarks/label/convergence.tsv")
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -239,5 +223,5 @@ rule convergence_table:
 
 rule convergence:
     input:
-        RUN + "/reference/convergence.csv",
-        RUN + "/figures/convergence.pdf",
+        result("reference/convergence.csv"),
+        result("figures/convergence.pdf"),

@@ -18,20 +18,15 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-def one_of(names) -> str:
-    """Wildcard pattern that matches these names and, where there are none, nothing."""
-    return "|".join(map(str, names)) or "(?!)"
-
-
 rule structures:
     input:
         code=code("keys", "errors", "io", "structures"),
     output:
-        RUN + "/structures/{dataset}.extxyz",
+        result("structures/{dataset}.extxyz"),
     log:
-        RUN + "/logs/structures/{dataset}.log",
+        result("logs/structures/{dataset}.log"),
     benchmark:
-        RUN + "/benchmarks/structures/{dataset}.tsv"
+        result("benchmarks/structures/{dataset}.tsv")
     wildcard_constraints:
         dataset=one_of(SHEETS),
     conda:
@@ -54,11 +49,11 @@ rule dimers:
     input:
         code=code("keys", "errors", "io", "structures"),
     output:
-        RUN + "/structures/{dataset}.extxyz",
+        result("structures/{dataset}.extxyz"),
     log:
-        RUN + "/logs/structures/{dataset}.log",
+        result("logs/structures/{dataset}.log"),
     benchmark:
-        RUN + "/benchmarks/structures/{dataset}.tsv"
+        result("benchmarks/structures/{dataset}.tsv")
     wildcard_constraints:
         dataset=one_of(DIMERS),
     conda:
@@ -80,11 +75,11 @@ rule ising:
     input:
         code=code("errors", "io", "structures/ising", "structures/sampling"),
     output:
-        RUN + "/structures/ising-{length}.npz",
+        result("structures/ising-{length}.npz"),
     log:
-        RUN + "/logs/structures/ising-{length}.log",
+        result("logs/structures/ising-{length}.log"),
     benchmark:
-        RUN + "/benchmarks/structures/ising-{length}.tsv"
+        result("benchmarks/structures/ising-{length}.tsv")
     wildcard_constraints:
         length=one_of(ISING),
     conda:

@@ -11,17 +11,10 @@ for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [co
             )
 
 
-def alone(threads: int) -> int:
-    """All cores of a local run, so that nothing runs beside a timing; on a cluster, the cores that are timed."""
-    on_cluster = workflow.resource_settings.nodes or workflow.remote_exec
-    cores = 0 if on_cluster else workflow.resource_settings.cores or 0
-    return max(threads, cores) if config["timing"]["alone"] else threads
-
-
 rule timings:
     input:
         expand(
-            RUN + "/timings/{name}",
+            result("timings/{name}"),
             name=[
                 "dft.csv",
                 "networks.csv",
@@ -45,11 +38,11 @@ rule timing_dft:
             "timing/measure",
         ),
     output:
-        RUN + "/timings/dft/{supercell}.json",
+        result("timings/dft/{supercell}.json"),
     log:
-        RUN + "/logs/timing/dft-{supercell}.log",
+        result("logs/timing/dft-{supercell}.log"),
     benchmark:
-        RUN + "/benchmarks/timing/dft-{supercell}.tsv"
+        result("benchmarks/timing/dft-{supercell}.tsv")
     wildcard_constraints:
         supercell=r"\d+x\d+",
     conda:
@@ -70,16 +63,16 @@ rule timing_dft:
 
 rule timing_networks:
     input:
-        models=expand(RUN + "/models/{model}.pt", model=TIMED_MODELS),
+        models=expand(result("models/{model}.pt"), model=TIMED_MODELS),
         code=code("inference", "raster", "models", "timing/networks", "timing/measure", "timing/precision"),
     output:
-        networks=RUN + "/timings/networks.csv",
-        precision=RUN + "/timings/precision.csv",
-        hardware=RUN + "/timings/networks-hardware.json",
+        networks=result("timings/networks.csv"),
+        precision=result("timings/precision.csv"),
+        hardware=result("timings/networks-hardware.json"),
     log:
-        RUN + "/logs/timing/networks.log",
+        result("logs/timing/networks.log"),
     benchmark:
-        RUN + "/benchmarks/timing/networks.tsv"
+        result("benchmarks/timing/networks.tsv")
     conda:
         TORCH_ENV
     threads: alone(config["timing"]["networks"]["threads"])
@@ -99,14 +92,14 @@ rule timing_networks:
 
 rule sheet:
     input:
-        model=RUN + f"/models/{config['sheet']['model']}.pt",
+        model=result(f"models/{config['sheet']['model']}.pt"),
         code=code("inference", "raster", "models", "structures/sheet", "timing/sheet"),
     output:
-        RUN + "/timings/sheet.csv",
+        result("timings/sheet.csv"),
     log:
-        RUN + "/logs/timing/sheet.log",
+        result("logs/timing/sheet.log"),
     benchmark:
-        RUN + "/benchmarks/timing/sheet.tsv"
+        result("benchmarks/timing/sheet.tsv")
     conda:
         TORCH_ENV
     threads: alone(config["sheet"]["threads"])
@@ -117,7 +110,7 @@ rule sheet:
         sheet=config["sheet"],
         device=config["device"],
         # Not declared as output: partial sums must outlive a killed job.
-        checkpoint=RUN + "/checkpoints/sheet.json",
+        checkpoint=result("checkpoints/sheet.json"),
     message:
         "Energy of a sheet of a square micrometre, or as configured"
     script:
@@ -126,18 +119,18 @@ rule sheet:
 
 rule timing_exponents:
     input:
-        dft=expand(RUN + "/timings/dft/{supercell}.json", supercell=DFT_SIZES),
-        networks=RUN + "/timings/networks.csv",
-        hardware=RUN + "/timings/networks-hardware.json",
+        dft=expand(result("timings/dft/{supercell}.json"), supercell=DFT_SIZES),
+        networks=result("timings/networks.csv"),
+        hardware=result("timings/networks-hardware.json"),
         code=code("timing/fits", "timing/collect"),
     output:
-        dft=RUN + "/timings/dft.csv",
-        exponents=RUN + "/timings/exponents.json",
-        hardware=RUN + "/timings/hardware.json",
+        dft=result("timings/dft.csv"),
+        exponents=result("timings/exponents.json"),
+        hardware=result("timings/hardware.json"),
     log:
-        RUN + "/logs/timing/exponents.log",
+        result("logs/timing/exponents.log"),
     benchmark:
-        RUN + "/benchmarks/timing/exponents.tsv"
+        result("benchmarks/timing/exponents.tsv")
     conda:
         TORCH_ENV
     threads: 1

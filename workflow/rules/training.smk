@@ -11,23 +11,16 @@ if MODELS and not DEVELOPMENT:
     raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")
 
 
-def fixed_images(model: str) -> list[str]:
-    """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
-    if config["models"][model]["training"]["augmentation"] is not None:
-        return []
-    return expand(RUN + "/raster/{dataset}.h5", dataset=DEVELOPMENT)
-
-
 rule splits:
     input:
-        structures=expand(RUN + "/reference/{dataset}.extxyz", dataset=SHEETS),
+        structures=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
         code=code("errors", "io", "keys", "training/splits"),
     output:
-        RUN + "/splits.json",
+        result("splits.json"),
     log:
-        RUN + "/logs/splits.log",
+        result("logs/splits.log"),
     benchmark:
-        RUN + "/benchmarks/splits.tsv"
+        result("benchmarks/splits.tsv")
     conda:
         TORCH_ENV
     threads: 1
@@ -48,18 +41,18 @@ rule splits:
 
 rule train:
     input:
-        structures=expand(RUN + "/reference/{dataset}.extxyz", dataset=DEVELOPMENT),
+        structures=expand(result("reference/{dataset}.extxyz"), dataset=DEVELOPMENT),
         images=lambda wildcards: fixed_images(wildcards.model),
-        splits=RUN + "/splits.json",
+        splits=result("splits.json"),
         code=code(*TRAINING_CODE),
     output:
-        weights=RUN + "/models/{model}.pt",
-        description=RUN + "/models/{model}.json",
-        curve=RUN + "/models/{model}-curve.csv",
+        weights=result("models/{model}.pt"),
+        description=result("models/{model}.json"),
+        curve=result("models/{model}-curve.csv"),
     log:
-        RUN + "/logs/train/{model}.log",
+        result("logs/train/{model}.log"),
     benchmark:
-        RUN + "/benchmarks/train/{model}.tsv"
+        result("benchmarks/train/{model}.tsv")
     wildcard_constraints:
         model=one_of(MODELS),
     conda:
@@ -77,7 +70,7 @@ rule train:
         model=lambda wildcards: config["models"][wildcards.model],
         device=config["device"],
         # Not an output: what lies there outlives a killed job.
-        checkpoints=RUN + "/checkpoints/{model}",
+        checkpoints=result("checkpoints/{model}"),
     message:
         "Training {wildcards.model}"
     script:
@@ -86,20 +79,20 @@ rule train:
 
 rule train_dimers:
     input:
-        structures=RUN + "/reference/{dataset}.extxyz",
+        structures=result("reference/{dataset}.extxyz"),
         code=code(*TRAINING_CODE, "evaluation"),
     output:
-        weights=RUN + "/models/cnn-{dataset}.pt",
-        description=RUN + "/models/cnn-{dataset}.json",
-        curve=RUN + "/models/cnn-{dataset}-curve.csv",
-        test=RUN + "/predictions/cnn-{dataset}.csv",
-        test_metrics=RUN + "/predictions/cnn-{dataset}-metrics.json",
-        outside=RUN + "/predictions/cnn-{dataset}-extrapolation.csv",
-        outside_metrics=RUN + "/predictions/cnn-{dataset}-extrapolation-metrics.json",
+        weights=result("models/cnn-{dataset}.pt"),
+        description=result("models/cnn-{dataset}.json"),
+        curve=result("models/cnn-{dataset}-curve.csv"),
+        test=result("predictions/cnn-{dataset}.csv"),
+        test_metrics=result("predictions/cnn-{dataset}-metrics.json"),
+        outside=result("predictions/cnn-{dataset}-extrapolation.csv"),
+        outside_metrics=result("predictions/cnn-{dataset}-extrapolation-metrics.json"),
     log:
-        RUN + "/logs/train/cnn-{dataset}.log",
+        result("logs/train/cnn-{dataset}.log"),
     benchmark:
-        RUN + "/benchmarks/train/cnn-{dataset}.tsv"
+        result("benchmarks/train/cnn-{dataset}.tsv")
     wildcard_constraints:
         dataset=one_of(DIMERS),
     conda:
@@ -119,16 +112,16 @@ rule train_dimers:
 
 rule train_ising:
     input:
-        lattices=RUN + f"/structures/ising-{config['training']['ising']['length']}.npz",
+        lattices=result(f"structures/ising-{config['training']['ising']['length']}.npz"),
         code=code(*TRAINING_CODE),
     output:
-        weights=RUN + "/models/ednn-ising.pt",
-        description=RUN + "/models/ednn-ising.json",
-        curve=RUN + "/models/ednn-ising-curve.csv",
+        weights=result("models/ednn-ising.pt"),
+        description=result("models/ednn-ising.json"),
+        curve=result("models/ednn-ising-curve.csv"),
     log:
-        RUN + "/logs/train/ednn-ising.log",
+        result("logs/train/ednn-ising.log"),
     benchmark:
-        RUN + "/benchmarks/train/ednn-ising.tsv"
+        result("benchmarks/train/ednn-ising.tsv")
     conda:
         TORCH_ENV
     threads: 1
