@@ -117,7 +117,12 @@ rule audit:
         labelled=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
         code=code(*LABEL_CODE, "reference/audit"),
     output:
-        result("reference/audit.csv"),
+        report(
+            result("tables/audit.csv"),
+            caption="../report/audit.rst",
+            category="Reference data",
+            labels={"table": "audit", "shows": "archived labels computed again"},
+        ),
     log:
         result("logs/label/audit.log"),
     benchmark:
@@ -145,8 +150,18 @@ rule label_cost:
         failed=expand(result("reference/{dataset}.failed.csv"), dataset=SHEETS),
         code=code("errors", "io", "keys", "reference/cost", "reference/calculation"),
     output:
-        cost=result("reference/cost.csv"),
-        failed=result("reference/failed.csv"),
+        cost=report(
+            result("tables/label-cost.csv"),
+            caption="../report/label-cost.rst",
+            category="Reference data",
+            labels={"table": "label cost", "shows": "seconds per label by data set and size"},
+        ),
+        failed=report(
+            result("tables/label-failures.csv"),
+            caption="../report/label-failures.rst",
+            category="Reference data",
+            labels={"table": "failures", "shows": "calculations that gave no label, and why"},
+        ),
     log:
         result("logs/label/cost.log"),
     benchmark:
