@@ -59,9 +59,7 @@ def explicit(records: list[RepoDataRecord]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, default=sorted(Path(__file__).parent.glob("*.yaml")))
     parser.add_argument("--channels", default="https://conda.anaconda.org")
     options = parser.parse_args()

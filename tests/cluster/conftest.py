@@ -91,7 +91,7 @@ class Run:
             OMP_NUM_THREADS="1",
             PYTHONPATH="",
         )
-        options = IMPATIENT if profile.endswith("slurm") else IMPATIENT[1:]
+        options = {"slurm": IMPATIENT, "generic": IMPATIENT[1:]}.get(Path(profile).name, [])
         with open(self.output, "a") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", "--workflow-profile", profile, *options, *args],

@@ -1,0 +1,127 @@
+"""Labels through Slurm while everything goes wrong: at the end each is there once, as in an undisturbed run."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from extensive import keys
+from extensive.io import read_structures
+
+HERE = Path(__file__).resolve().parent
+pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow]
+
+DATASETS = {"late": 6, "hungry": 2, "cancelled": 6, "moving": 8}
+TARGETS = [f"results/faults/reference/{name}.extxyz" for name in DATASETS]
+# Attempt 1 of `hungry` gets less memory than Python needs, attempt 1 of every chunk one minute.
+SCARCE = [
+    "--set-resources",
+    "label_chunk:mem_mb=(120 if wildcards.dataset == 'hungry' and attempt == 1 else 1500)",
+    "label_chunk:runtime=attempt",
+]
+OPTIONS = ["--configfile", "config/faults.yaml", "--jobs", "6", "--cores", "2"]
+
+
+class Labels:
+    """Labels that unfinished chunks have on disk, and when each was written."""
+
+    def __init__(self, run) -> None:
+        self.store = run.root / "results/faults/checkpoints/labels"
+
+    def written(self, dataset: str = "*") -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in self.store.glob(f"{dataset}/**/*.extxyz")}
+
+
+def processes_of(run, word: str) -> list[int]:
+    """Processes that work in the run's folder and have a word in their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            here = entry.name.isdigit() and os.readlink(entry / "cwd") == str(run.root)
+            if here and word in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def chunk_job(slurm, dataset: str, *states: str) -> list[dict[str, str]]:
+    jobs = slurm.jobs(comment=f"rule_label_chunk_wildcards_{dataset}_0")
+    return [job for job in jobs if job["state"] in states]
+
+
+def test_labels_survive_every_mishap(slurm, repository_run):
+    run = repository_run("faults")
+    (run.root / "config/faults.yaml").write_text((HERE / "faults.yaml").read_text())
+    labels = Labels(run)
+    run.start(*TARGETS, *OPTIONS, *SCARCE)
+
+    # A job that hangs runs over its time limit.
+    run.wait_for(lambda: len(labels.written("late")) >= 2, "two labels of data set late")
+    (job,) = chunk_job(slurm, "late", "RUNNING")
+    hanging = [pid for pid in processes_of(run, "reference-label.py") if belongs(pid, job["id"])]
+    assert hanging
+    for pid in hanging:
+        os.kill(pid, signal.SIGSTOP)
+
+    # Another is cancelled by somebody.
+    run.wait_for(lambda: len(labels.written("cancelled")) >= 2, "two labels of data set cancelled")
+    (job,) = chunk_job(slurm, "cancelled", "RUNNING")
+    slurm.run(f"scancel {job['id']}")
+
+    run.wait_for(lambda: chunk_job(slurm, "late", "TIMEOUT"), "a job over its time limit")
+    run.wait_for(lambda: chunk_job(slurm, "late", "RUNNING", "COMPLETED"), "its resubmission")
+    assert [job["limit"] for job in chunk_job(slurm, "late", "TIMEOUT", "RUNNING", "COMPLETED")] == ["1:00", "2:00"]
+    assert chunk_job(slurm, "cancelled", "CANCELLED")
+    run.wait_for(lambda: chunk_job(slurm, "hungry", "COMPLETED"), "the hungry job with more memory")
+    memory = [job["memory"] for job in chunk_job(slurm, "hungry", "OUT_OF_MEMORY", "CANCELLED", "FAILED", "COMPLETED")]
+    assert memory == ["120M", "1500M"]
+
+    # Snakemake itself is killed while jobs run; they are ended, and a new one goes on.
+    run.process.send_signal(signal.SIGKILL)
+    run.process.wait()
+    ended = subprocess.run([run.root / "profiles/slurm/after-kill.sh"], cwd=run.root, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert not slurm.jobs(states="running,pending")
+    written = labels.written()
+    run.start(*TARGETS, *OPTIONS)
+
+    # The node goes down under a job and comes back.
+    node = slurm.run("sinfo --noheader --format=%n")
+    run.wait_for(lambda: slurm.jobs(states="running"), "a job of the second run")
+    slurm.run(f"scontrol update nodename={node} state=down reason=test")
+    run.wait_for(lambda: not slurm.jobs(states="running"), "the end of the jobs on a lost node")
+    slurm.run(f"scontrol update nodename={node} state=resume")
+    run.finish()
+
+    for dataset, count in DATASETS.items():
+        labelled = read_structures(run.root / f"results/faults/reference/{dataset}.extxyz")
+        ids = [atoms.info[keys.STRUCTURE_ID] for atoms in labelled]
+        assert len(ids) == len(set(ids)) == count
+    # Nothing was done twice: what was on disk when snakemake was killed is as it was.
+    after = labels.written()
+    assert {file: after[file] for file in written} == written
+    compare_with_an_undisturbed_run(run)
+
+
+def belongs(pid: int, job: str) -> bool:
+    """A process's job, by its environment."""
+    return f"SLURM_JOB_ID={job}\0" in Path(f"/proc/{pid}/environ").read_text()
+
+
+def compare_with_an_undisturbed_run(run) -> None:
+    disturbed = {
+        dataset: read_structures(run.root / f"results/faults/reference/{dataset}.extxyz") for dataset in DATASETS
+    }
+    (run.root / "results/faults").rename(run.root / "results/disturbed")
+    run.start(*TARGETS, "--configfile", "config/faults.yaml", "--cores", "2", profile="profiles/default")
+    run.finish()
+    for dataset, expected in disturbed.items():
+        found = read_structures(run.root / f"results/faults/reference/{dataset}.extxyz")
+        assert [a.info[keys.STRUCTURE_ID] for a in found] == [a.info[keys.STRUCTURE_ID] for a in expected]
+        for a, b in zip(found, expected):
+            np.testing.assert_allclose(a.positions, b.positions, atol=1e-6)
+            assert abs(a.info[keys.REF_ENERGY] - b.info[keys.REF_ENERGY]) / len(a) < 1e-4, dataset

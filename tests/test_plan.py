@@ -1,0 +1,96 @@
+"""Expected cost: it follows from the configuration as the physics says, and errs on the side of more."""
+
+import copy
+import subprocess
+import sys
+import time
+
+import pytest
+
+from extensive import plan
+from extensive.config import load_config
+from extensive.paths import repository_root
+
+ROOT = repository_root()
+
+
+@pytest.fixture(scope="module")
+def default() -> dict:
+    return load_config(ROOT / "config/config.yaml")
+
+
+@pytest.fixture(scope="module")
+def paper() -> dict:
+    return load_config(ROOT / "config/paper.yaml")
+
+
+def test_label_seconds_bracket_what_was_measured(default):
+    # One core, LCAO dzp, 2 x 2 k-points of the 60-atom cell: 50-65 s; 240 atoms at one real k-point: 269 s + forces.
+    dft = default["reference"]["dft"]
+    assert 50 <= plan.label_seconds([5, 3], dft) <= 130
+    assert 269 <= plan.label_seconds([10, 6], dft) <= 600
+
+
+def test_larger_cells_cost_more_than_in_proportion_and_coarser_settings_less(default):
+    dft = default["reference"]["dft"]
+    # Equal sampling: twice the cell has half the k-points.
+    assert plan.label_seconds([10, 6], dft) > 4 * plan.label_seconds([5, 3], dft)
+    coarse = dict(dft, basis="sz(dzp)", z_spacing_A=0.3)
+    assert plan.label_seconds([5, 3], coarse) < plan.label_seconds([5, 3], dft) / 3
+
+
+def test_chunks_add_up_to_all_labels(paper):
+    """Hours do not depend on how the work is cut."""
+    cut = copy.deepcopy(paper)
+    cut["reference"]["labels"]["chunk_size"] = 20
+    assert plan.label_hours(cut) == pytest.approx(plan.label_hours(paper))
+    each = plan.label_seconds([5, 3], paper["reference"]["dft"])
+    assert plan.chunk_seconds(paper, "graphene-rattle") == pytest.approx(
+        paper["reference"]["labels"]["chunk_size"] * each
+    )
+
+
+def test_training_grows_with_samples_and_is_shorter_on_a_gpu(paper):
+    model = copy.deepcopy(paper["models"]["ednn"])
+    once = plan.training_seconds(model, gpu=True)
+    model["training"]["samples"] *= 2
+    assert plan.training_seconds(model, gpu=True) > 1.5 * once
+    assert plan.training_seconds(model, gpu=False) > 10 * plan.training_seconds(model, gpu=True)
+
+
+def test_fixed_images_count_in_a_trainings_memory(paper):
+    images = plan.training_memory_MB(paper, paper["models"]["cnn"])
+    assert images > 1000 + plan.training_memory_MB(paper, paper["models"]["ednn"])
+
+
+@pytest.mark.parametrize("dataset", ["graphene-rattle", "graphene-md", "supercells-360"])
+def test_jobs_of_the_paper_preset_fit_a_usual_queue(paper, dataset):
+    assert plan.minutes(plan.chunk_seconds(paper, dataset)) <= 24 * 60
+    assert plan.label_memory_MB(paper, dataset) <= 8000
+
+
+@pytest.mark.slow
+def test_ten_thousand_structures_plan_within_a_minute_as_a_few_hundred_jobs(paper):
+    """The paper preset: the dry-run is quick, prints core-hours, and no cluster receives thousands of jobs."""
+    specs = paper["structures"]["datasets"].values()
+    assert sum(spec["count"] for spec in specs if spec["sampler"] != "md") >= 10_000
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--nolock", "-n", "--forceall", "--quiet", "rules"]
+        + ["--workflow-profile", "profiles/slurm", "--configfile", "config/paper.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    seconds = time.monotonic() - start
+    assert done.returncode == 0, done.stderr
+    output = done.stdout + done.stderr
+    assert "core-hours" in output
+    counts = {
+        words[0]: int(words[1])
+        for words in (line.split() for line in output.splitlines())
+        if len(words) == 2 and words[1].isdigit()
+    }
+    assert counts["label_chunk"] < 500
+    assert seconds < 60
