@@ -60,3 +60,12 @@ def test_every_pinned_package_is_used():
     for name in pins():
         module = modules.get(name, name.replace("-", "_"))
         assert re.search(rf"(import|from|bin/) ?{module}\b", sources), f"nothing uses {name}"
+
+
+def test_lock_of_the_registry_holds_every_pin():
+    lines = (ROOT / "envs" / "pypi.lock").read_text().splitlines()
+    locked = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    for name, version in pins().items():
+        assert locked.get(name) == version, (
+            f"envs/pypi.lock: {name} should be {version}; its header says how to renew it"
+        )

@@ -23,6 +23,11 @@ RUN = f"results/{config['run']}"
 # Networks run on a GPU where the configuration asks for one; see profiles/ for how a site grants it.
 TORCH_ENV = "../../envs/torch-cuda.yaml" if config["device"] == "cuda" else "../../envs/torch-cpu.yaml"
 
+# One image for all jobs, used with `--sdm apptainer`; see envs/extensive.def.
+if os.environ.get("EXTENSIVE_CONTAINER"):
+
+    container: os.environ["EXTENSIVE_CONTAINER"]
+
 
 def code(*stages: str) -> list[str]:
     """Package modules that a stage's result depends on, as input files.
