@@ -1,3 +1,14 @@
 """The energy of any sheet of atoms, at DFT accuracy, at the price of an image."""
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily, so that `import extensive` does not import PyTorch.
+    if name == "Calculator":
+        from extensive.calculator import Calculator
+
+        return Calculator
+    raise AttributeError(f"module 'extensive' has no attribute {name!r}")

@@ -5,7 +5,7 @@ from extensive import plan
 MODELS = config["models"]
 DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]["set"] == "development"]
 # What a training depends on, beside its data.
-TRAINING_CODE = ("errors", "io", "keys", "raster", "images", "models", "training")
+TRAINING_CODE = ("domain", "errors", "io", "keys", "raster", "images", "models", "training")
 
 if MODELS and not DEVELOPMENT:
     raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")

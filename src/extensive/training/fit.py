@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 
 from extensive import keys
+from extensive.domain import measure
 from extensive.errors import InputError
 from extensive.images import read_images
 from extensive.io import atomic_path, digest
@@ -142,6 +143,7 @@ def _metadata(
         "n_validation": len(held),
         "n_atoms_range": [min(map(len, learned)), max(map(len, learned))],
         "cell_range_A": [cells.min(axis=0).tolist(), cells.max(axis=0).tolist()],
+        **measure(learned),
         "families": sorted({atoms.info[keys.FAMILY] for atoms in learned}),
         "final": {key: None if value != value else value for key, value in final.items()},
         "seconds": result.seconds,

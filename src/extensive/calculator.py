@@ -1,0 +1,179 @@
+"""ASE calculator: a trained network as the potential energy of any flat sheet that is like its training set.
+
+>>> from extensive import Calculator                             # doctest: +SKIP
+>>> atoms.calc = Calculator("ednn")                              # doctest: +SKIP
+>>> atoms.get_potential_energy(), atoms.get_forces()             # doctest: +SKIP
+
+The network knows positions in the plane of an orthogonal cell: forces out of the plane are zero, and there is
+no stress, because the image of a strained cell changes its number of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator as AseCalculator
+from ase.calculators.calculator import all_changes
+
+from extensive.domain import check_bonds
+from extensive.errors import InputError
+from extensive.inference import Engine
+from extensive.models import Potential, load_model
+from extensive.paths import MODELS, repository_root
+from extensive.raster import check_sheet
+from extensive.training.loop import pick_device
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Beyond this many atoms, the image of an ednn is evaluated block by block, in bounded memory.
+ATOMS_IN_ONE_IMAGE = 20_000
+# How far a cnn's cell may lie outside the range of its training cells.
+CELL_MARGIN = 0.01
+
+
+def find_model(name: str | Path) -> Path:
+    """Path of a model's files without suffix: a path, or the name of a published model.
+
+    Raises InputError naming what was looked for, and the published models, if there is none.
+    """
+    path = Path(name)
+    stem = path.with_suffix("") if path.suffix in (".pt", ".json") else path
+    published = repository_root() / MODELS
+    for candidate in (stem, published / stem):
+        if candidate.with_name(candidate.name + ".json").is_file():
+            return candidate
+    known = sorted(file.stem for file in published.glob("*.json"))
+    raise InputError(
+        f"{name}: no such model; give the path of a .pt with its .json beside it, or the name of a published model"
+        f" ({', '.join(known) or 'none yet'})"
+    )
+
+
+def check_domain(atoms: Atoms, potential: Potential, extrapolate: bool = False, name: str | None = None) -> None:
+    """Raise InputError unless `atoms` is a flat sheet of known elements, like the model's training set.
+
+    With `extrapolate` a sheet of other strain or size is let pass; shape, elements and overlaps never are.
+    """
+    name = f"structure {name or atoms.info.get('structure_id', atoms.get_chemical_formula())}"
+    check_sheet(atoms, name.removeprefix("structure "))
+    strange = sorted(set(atoms.get_chemical_symbols()) - set(potential.elements))
+    if strange:
+        raise InputError(f"{name}: element {strange[0]} is unknown to the model, which knows {potential.elements}")
+    lengths = np.diag(np.asarray(atoms.cell))[:2]
+    if not extrapolate:
+        _check_cell(lengths, potential, name)
+    check_bonds(atoms, potential.metadata, name, extrapolate)
+
+
+def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:
+    """A cnn has one size of image; an ednn takes any size whose pixels are like those that it was trained on."""
+    if "cell_range_A" not in potential.metadata:
+        return
+    low, high = np.array(potential.metadata["cell_range_A"])
+    config = potential.config
+    if config.network == "cnn":
+        if (lengths < low * (1 - CELL_MARGIN)).any() or (lengths > high * (1 + CELL_MARGIN)).any():
+            raise InputError(
+                f"{name}: the cell is {lengths[0]:.2f} x {lengths[1]:.2f} A; this cnn takes one size of image, of cells"
+                f" {low[0]:.2f} to {high[0]:.2f} by {low[1]:.2f} to {high[1]:.2f} A (an ednn takes any)"
+            )
+        return
+    height, width = potential.image_shape(lengths)
+    deviation = np.abs(np.log(lengths / (width, height) / config.pixel_size_A)).max()
+    drawn = (potential.metadata["training"]["augmentation"] or {}).get("pitch", 0.0)
+    # Rounding a training cell to whole pixels moved the pitch by up to half a step, and augmentation by more.
+    allowed = math.log1p(drawn + 0.5 * potential.network.multiple_px * config.pixel_size_A / low.min())
+    if deviation > allowed + 1e-9:
+        raise InputError(
+            f"{name}: a cell of {lengths[0]:.2f} x {lengths[1]:.2f} A makes pixels {100 * deviation:.0f} % off"
+            f" {config.pixel_size_A} A, and the model was trained to {100 * allowed:.0f} %; repeat the cell"
+        )
+
+
+class Calculator(AseCalculator):
+    """Energy, free energy (the same; eV) and forces (N, 3) (eV/Angstrom) by one network or an ensemble.
+
+    `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one, or
+    a list of these, whose mean is the result and whose spread is the uncertainty. `device` is 'auto', 'cpu' or
+    'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size outside the
+    training set's. Raises InputError for a model that is none, and on calculation for a structure that the
+    model cannot know: elements, a cell that is not orthogonal, atoms out of the plane, or overlapping.
+    """
+
+    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012 - ASE's interface
+
+    def __init__(
+        self,
+        model: str | Path | Sequence[str | Path],
+        device: str = "auto",
+        dtype: str = "float32",
+        extrapolate: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        names = [model] if isinstance(model, str | Path) else list(model)
+        if not names:
+            raise InputError("model: an empty list; give one model or several")
+        if dtype not in DTYPES:
+            raise InputError(f"dtype: {dtype!r}; it must be one of {', '.join(DTYPES)}")
+        where = pick_device(device)
+        self.extrapolate = extrapolate
+        self.potentials = [load_model(find_model(name), where) for name in names]
+        for name, potential in zip(names, self.potentials, strict=True):
+            if not potential.elements:
+                raise InputError(f"{name}: a model of dimers or Ising lattices; it knows no sheets of atoms")
+            potential.to(DTYPES[dtype])
+        if len({tuple(sorted(potential.elements)) for potential in self.potentials}) > 1:
+            raise InputError(f"model: {[str(name) for name in names]} know different elements; they are no ensemble")
+        self._engines = [
+            Engine(potential, dtype, where) if getattr(potential.network, "can_fuse", False) else None
+            for potential in self.potentials
+        ]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """ASE's entry point; fills `results`."""
+        super().calculate(atoms, properties, system_changes)
+        energies, forces = self._members(self.atoms, "forces" in properties)
+        self.results = {"energy": float(np.mean(energies)), "free_energy": float(np.mean(energies))}
+        if forces is not None:
+            self.results["forces"] = np.mean(forces, axis=0)
+
+    def uncertainty(self, atoms: Atoms | None = None) -> dict[str, Any]:
+        """Standard deviations over the ensemble: `energy` (eV), `energy_per_atom` (eV), `forces` (N, 3) (eV/A).
+
+        Raises InputError for a calculator of one model.
+        """
+        if len(self.potentials) < 2:
+            raise InputError("uncertainty: one model has no spread; give Calculator a list of models")
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise InputError("uncertainty: no structure; give one, or calculate one first")
+        energies, forces = self._members(atoms, True)
+        spread = float(np.std(energies, ddof=1))
+        return {"energy": spread, "energy_per_atom": spread / len(atoms), "forces": np.std(forces, axis=0, ddof=1)}
+
+    def _members(self, atoms: Atoms, with_forces: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Energies (M,) and forces (M, N, 3) of the M models."""
+        energies, forces = [], []
+        for potential, engine in zip(self.potentials, self._engines, strict=True):
+            check_domain(atoms, potential, self.extrapolate)
+            if engine is not None and len(atoms) > ATOMS_IN_ONE_IMAGE:
+                energy, force = engine.energy_and_forces(atoms) if with_forces else (engine.energy(atoms), None)
+            elif with_forces:
+                found, parts = potential.energies_and_forces([atoms], batch_atoms=len(atoms))
+                energy, force = float(found[0]), parts[0]
+            else:
+                energy, force = float(potential.energies([atoms], batch_atoms=len(atoms))[0]), None
+            energies.append(energy)
+            forces.append(force)
+        return np.array(energies), np.array(forces) if with_forces else None
