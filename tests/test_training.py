@@ -222,7 +222,8 @@ def fit(tmp_path, name: str, count: int = 8, model: dict | None = None, **traini
     structures = [sheet(i) for i in range(count + 12)]
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
     splits = {"train": names[:count], "validation": names[count:]}
-    settings = {"samples": 320, "batch_size": 2, "learning_rate": 2e-3, "ema": 0.9, "validations": 10}
+    settings = {"samples": 240, "batch_size": 2, "optimizer": "muon", "learning_rate": 2e-3}
+    settings |= {"ema": 0.9, "validations": 10}
     settings |= {"augmentation": {"pitch": 0.0}, **training}
     curve = tmp_path / f"{name}.csv"
     train_model(name, {**(model or MODEL), "training": settings}, structures, splits, tmp_path / name, curve, "cpu")
@@ -343,7 +344,7 @@ def test_killed_and_resumed_training_ends_with_the_same_weights(tmp_path):
     structures = read_structures(tmp_path / "data.extxyz")
     write_json(tmp_path / "splits.json", {"train": names[:8], "validation": names[8:]})
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
-    training = {"samples": 480, "batch_size": 4, "ema": 0.9, "validations": 4}
+    training = {"samples": 480, "batch_size": 4, "optimizer": "muon", "ema": 0.9, "validations": 4}
 
     def start(out: str, folder: str) -> subprocess.Popen:
         arguments = [sys.executable, "script.py", json.dumps({**MODEL, "training": training}), out, folder]

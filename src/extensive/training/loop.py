@@ -23,6 +23,7 @@ from extensive.models import Potential
 from extensive.training.augment import Sheet
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
 from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
+from extensive.training.optimizers import Muon
 from extensive.training.settings import TrainingSettings
 
 # A checkpoint costs milliseconds; one this often bounds what a kill can lose.
@@ -199,9 +200,7 @@ def train(
     units = fit_units(train_sheets, settings.scaling)
     potential.to(device)
     averaged = copy.deepcopy(potential) if settings.ema else potential
-    rule = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    decay = settings.weight_decay if settings.optimizer == "adamw" else 0.0
-    optimizer = rule(potential.network.parameters(), lr=settings.learning_rate, weight_decay=decay)
+    optimizer = _optimizer(potential, settings)
     per_epoch = math.ceil(len(train_sheets) / settings.batch_size)
     epochs = max(1, round(settings.samples / len(train_sheets)))
     every = max(1, round(epochs / settings.validations))
@@ -248,6 +247,15 @@ def train(
             saved = time.perf_counter()
     result.samples_per_second = epochs * len(train_sheets) / max(result.seconds, 1e-9)
     return result
+
+
+def _optimizer(potential: Potential, settings: TrainingSettings) -> torch.optim.Optimizer:
+    parameters = potential.network.parameters()
+    if settings.optimizer == "muon":
+        return Muon(parameters, settings.learning_rate)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.Adam(parameters, settings.learning_rate)
 
 
 def _average(averaged: Potential, potential: Potential, decay: float) -> None:
