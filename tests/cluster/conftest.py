@@ -101,7 +101,7 @@ class Run:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait_for(self, condition, what: str, timeout_s: float = 200):
+    def wait_for(self, condition, what: str, timeout_s: float = 600):
         """What `condition` returns once it is true; snakemake must not have ended before."""
         end = time.monotonic() + timeout_s
         while not (result := condition()):
