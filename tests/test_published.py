@@ -1,0 +1,72 @@
+"""What is published is whole: the archive covers the default preset, and tables agree with the files they quote."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from extensive.config import load_config
+from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
+from extensive.reference.archive import Archive, candidate_digests
+from extensive.reference.dynamics import Dynamics, trajectory_digest
+from extensive.reference.settings import DFTSettings
+from extensive.structures import generate_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "results" / "published"
+
+
+@pytest.fixture(scope="module")
+def archive() -> Archive:
+    archive = Archive(PUBLISHED / "labels")
+    archive.refresh()
+    return archive
+
+
+def test_the_archive_covers_the_default_preset(archive):
+    """Else the default preset would compute labels for hours instead of finishing in its 45 minutes."""
+    config = load_config(ROOT / "config" / "config.yaml")
+    settings = DFTSettings.from_config(config["reference"]["dft"])
+    accept = config["reference"]["labels"]["accept_gpaw"]
+    known = archive.by_digest()
+    missing = []
+    for name, spec in config["structures"]["datasets"].items():
+        for index, atoms in enumerate(generate_dataset(name, spec, config["seed"])):
+            digests = candidate_digests(atoms, settings, accept)
+            if spec["sampler"] != "md":
+                found = any(digest in known for digest in digests)
+            else:
+                dynamics = Dynamics.from_config(spec["md"])
+                names = [trajectory_digest(digest, dynamics, index, config["seed"]) for digest in digests]
+                found = any(len(archive.trajectory(trajectory)) >= dynamics.frames for trajectory in names)
+            if not found:
+                missing.append(atoms.info["structure_id"])
+    assert not missing
+
+
+@pytest.mark.parametrize("file", sorted((PUBLISHED / "predictions").glob("*.csv")), ids=lambda file: file.stem)
+def test_metrics_are_those_of_the_predictions(file):
+    metrics = json.loads(file.with_name(f"{file.stem}-metrics.json").read_text())
+    table = pd.read_csv(file)
+    if "energy_dft_eV" not in table.columns:
+        pytest.skip("a model system; its own tests hold its table")
+    assert list(table.columns[: len(PREDICTION_COLUMNS)]) == list(PREDICTION_COLUMNS)
+    error = (table.energy_predicted_eV - table.energy_dft_eV).abs() / table.n_atoms * 1000
+    quoted = metrics.get("mae_meV_per_atom")
+    if quoted is not None:
+        assert error.mean() == pytest.approx(quoted, rel=1e-6)
+
+
+def test_timings_have_the_columns_and_hardware():
+    for name in ("dft", "networks", "sheet"):
+        table = pd.read_csv(PUBLISHED / "timings" / f"{name}.csv")
+        assert list(table.columns[: len(TIMING_COLUMNS)]) == list(TIMING_COLUMNS)
+        assert (table.seconds > 0).all()
+        assert table.hardware.notna().all()
+
+
+def test_every_claim_has_a_source_that_is_published():
+    claims = pd.read_csv(PUBLISHED / "tables" / "claims.csv")
+    for row in claims[claims.ours.notna()].itertuples():
+        assert (PUBLISHED / row.source_file).is_file(), row
