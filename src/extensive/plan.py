@@ -66,6 +66,8 @@ def label_hours(config: Config) -> float:
     """Core-hours of all labels, none taken from the archive."""
     hours = 0.0
     for dataset, spec in config["structures"]["datasets"].items():
+        if spec["files"]:
+            continue
         share = spec["count"]
         if spec["sampler"] != "md":
             share /= max(1, chunk_labels(config, dataset))
@@ -108,7 +110,7 @@ def training_memory_MB(config: Config, model: Config) -> int:
     """Memory of one training (MB): PyTorch, and the images where they are fixed and kept."""
     images = 0
     if model["training"]["augmentation"] is None:
-        specs = config["structures"]["datasets"].values()
+        specs = [spec for spec in config["structures"]["datasets"].values() if not spec["files"]]
         labels = sum(spec["count"] * (spec["md"]["frames"] if spec["sampler"] == "md" else 1) for spec in specs)
         channels = 1 if model["channels"] == "Z" else len(model["channels"])
         images = labels * math.prod(CELL_60_A) / model["pixel_size_A"] ** 2 * channels * 4

@@ -25,7 +25,7 @@ for figure in CHOSEN:
             f"figures.draw: {figure!r} cannot be drawn; models or data sets that figures.* names are missing"
         )
 FIGURES = expand(f"{RUN}/figures/{{figure}}.{{suffix}}", figure=CHOSEN, suffix=["pdf", "png", "csv"])
-TABLES = [f"{RUN}/tables/{table}.csv" for table in ("claims", "label-cost", "label-failures", "audit")]
+TABLES = [f"{RUN}/tables/{table}.csv" for table in ("claims", *(("label-cost", "label-failures", "audit") if GENERATED else ()))]
 
 
 include: "figure_functions.smk"

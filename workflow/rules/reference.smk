@@ -31,7 +31,7 @@ rule label_chunk:
     benchmark:
         result("benchmarks/label/{dataset}.{chunk}.tsv")
     wildcard_constraints:
-        dataset=one_of(SHEETS),
+        dataset=one_of(GENERATED),
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -70,7 +70,7 @@ rule label:
     benchmark:
         result("benchmarks/label/{dataset}.tsv")
     wildcard_constraints:
-        dataset=one_of(SHEETS),
+        dataset=one_of(GENERATED),
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -83,6 +83,36 @@ rule label:
         "All labels of {wildcards.dataset}"
     script:
         "../scripts/reference-gather.py"
+
+
+rule own_labels:
+    input:
+        files=lambda wildcards: files_of(OWN[wildcards.dataset]),
+        code=code("domain", "errors", "io", "keys", "user_files", "raster", "reference/chunks"),
+    output:
+        structures=result("structures/{dataset}.extxyz"),
+        labelled=result("reference/{dataset}.extxyz"),
+        failed=result("reference/{dataset}.failed.csv"),
+    log:
+        result("logs/label/{dataset}.log"),
+    benchmark:
+        result("benchmarks/label/{dataset}.tsv")
+    wildcard_constraints:
+        dataset=one_of(OWN),
+    conda:
+        # Structures are checked as the raster stage will.
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
+        with_forces=any(model["training"]["forces_weight"] > 0 for model in config["models"].values()),
+    message:
+        "Labelled structures of {wildcards.dataset} from the user's files"
+    script:
+        "../scripts/reference-own.py"
 
 
 rule label_dimers:
@@ -114,7 +144,7 @@ rule label_dimers:
 rule audit:
     input:
         # The archive is read from its folder; what this run took from it must be there first.
-        labelled=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
         code=code(*LABEL_CODE, "reference/audit"),
     output:
         report(
@@ -146,8 +176,8 @@ rule audit:
 
 rule label_cost:
     input:
-        labelled=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
-        failed=expand(result("reference/{dataset}.failed.csv"), dataset=SHEETS),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
+        failed=expand(result("reference/{dataset}.failed.csv"), dataset=GENERATED),
         code=code("errors", "io", "keys", "reference/cost", "reference/calculation"),
     output:
         cost=report(

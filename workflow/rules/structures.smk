@@ -1,8 +1,12 @@
 """Structures: sheets of atoms, Lennard-Jones dimers and Ising lattices, all from the configuration and the seed."""
 
 from extensive.structures.datasets import read_spec
+from extensive.user_files import files_of
 
 SHEETS = list(config["structures"]["datasets"])
+# Files of the users' own data sets; see rule own_labels.
+OWN = {name: spec["files"] for name, spec in config["structures"]["datasets"].items() if spec["files"]}
+GENERATED = [name for name in SHEETS if name not in OWN]
 DIMERS = list(config["structures"]["dimers"])
 ISING = {entry["length"]: entry for entry in config["structures"]["ising"]}
 
@@ -14,6 +18,7 @@ try:
     # Impossible combinations are refused here, before any job runs.
     for name, spec in config["structures"]["datasets"].items():
         read_spec(name, spec, config["structures"]["lattice_constants_A"])
+        files_of(spec["files"])
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -28,7 +33,7 @@ rule structures:
     benchmark:
         result("benchmarks/structures/{dataset}.tsv")
     wildcard_constraints:
-        dataset=one_of(SHEETS),
+        dataset=one_of(GENERATED),
     conda:
         "../../envs/dft.yaml"
     threads: 1

@@ -124,7 +124,11 @@ def failure_row(atoms: Atoms, digest: str, reason: str) -> dict[str, Any]:
 
 
 def label_chunk(
-    members: list[tuple[int, Atoms]], store: Store, dynamics: Dynamics | None = None, seed: int = 0
+    members: list[tuple[int, Atoms]],
+    store: Store,
+    dynamics: Dynamics | None = None,
+    seed: int = 0,
+    progress: bool = True,
 ) -> tuple[list[Atoms], list[dict[str, Any]]]:
     """Label (index, structure) pairs in order; with `dynamics` each is the start of a trajectory, else a structure.
 
@@ -132,7 +136,7 @@ def label_chunk(
     the chunk.
     """
     labelled, failures = [], []
-    for index, atoms in tqdm(members, desc="labels", disable=dynamics is not None):
+    for index, atoms in tqdm(members, desc="labels", disable=dynamics is not None or not progress):
         try:
             if dynamics is None:
                 labelled.append(store.label(atoms))

@@ -59,6 +59,8 @@ def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
     grow = config["reference"]["labels"]["grow"]
     wanted = []
     for name, spec in config["structures"]["datasets"].items():
+        if spec["files"]:
+            continue
         kind = "md" if spec["sampler"] == "md" else "supercells" if spec["set"] == keys.SUPERCELLS else "structures"
         spec, dynamics = dict(spec), None
         if kind == "structures" and spec["sampler"] != "pristine" and spec["set"] == "development":

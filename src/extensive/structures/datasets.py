@@ -47,17 +47,22 @@ class DatasetSpec:
     hbn_fraction: list[float]
     set: str
     md: dict[str, Any]
+    files: list[str]  # a user's own labelled structures instead of generated ones
 
     @property
     def families(self) -> list[str]:
         return [self.family] if isinstance(self.family, str) else list(self.family)
 
 
-def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, float]) -> DatasetSpec:
-    """Check one entry of structures.datasets before any work; InputError names the key, the value and the
-    remedy.
+def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, float]) -> DatasetSpec | None:
+    """Check one entry of structures.datasets before any work; None for one of files, which is not generated.
+
+    InputError names the key, the value and the remedy.
     """
     where = f"structures.datasets.{name}"
+    if spec.get("files"):
+        _check_own(where, spec)
+        return None
     known = [field.name for field in fields(DatasetSpec)]
     for key in spec:
         if key not in known:
@@ -112,6 +117,17 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
         if family == "porous":
             _check_pores(entry, lattice_constants, refuse)
     return entry
+
+
+def _check_own(where: str, spec: dict[str, Any]) -> None:
+    """Of a user's files only family and sampler may be stated; nothing is generated."""
+    family, sampler = spec.get("family", "own"), spec.get("sampler", "rattle")
+    if not isinstance(family, str):
+        raise InputError(f"{where}.family: {family!r} should be one name, which these files' structures get")
+    if sampler not in SAMPLERS:
+        raise InputError(f"{where}.sampler: {sampler!r} is not a sampler; choose from {', '.join(SAMPLERS)}")
+    if "count" in spec:
+        raise InputError(f"{where}.count: {spec['count']!r} beside files; the files say how many, leave it out")
 
 
 def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse) -> None:
@@ -200,4 +216,6 @@ def generate_dataset(
     Raises InputError for an entry that cannot be made, before making any structure.
     """
     entry = read_spec(name, spec, lattice_constants)
+    if entry is None:
+        raise InputError(f"structures.datasets.{name}.files: these structures are read, not generated")
     return [_structure(name, entry, index, seed, lattice_constants) for index in range(entry.count)]

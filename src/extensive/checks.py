@@ -1,0 +1,39 @@
+"""What a configuration must hold beyond its schema: what the rules refuse before any job, in one place."""
+
+from typing import Any
+
+from extensive.errors import InputError
+from extensive.structures.datasets import read_spec
+
+
+def check_config(config: dict[str, Any]) -> None:
+    """Raise InputError for a combination that no job could carry out; builds each network, trains none."""
+    from extensive.models import ModelConfig, build_model
+    from extensive.reference.settings import DFTSettings
+    from extensive.training.settings import TrainingSettings
+    from extensive.user_files import files_of
+
+    structures, models = config["structures"], config["models"]
+    for name, spec in structures["datasets"].items():
+        read_spec(name, spec, structures["lattice_constants_A"])
+        files_of(spec["files"])
+    both = sorted(set(structures["datasets"]) & set(structures["dimers"]))
+    if both:
+        raise InputError(f"structures.dimers: name {both[0]!r} is also in structures.datasets")
+    DFTSettings.from_config(config["reference"]["dft"])
+    if models and not any(spec["set"] == "development" for spec in structures["datasets"].values()):
+        raise InputError("models: nothing to train on; a data set needs 'set: development'")
+    for name, model in models.items():
+        build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
+        TrainingSettings.from_dict(model["training"])
+    lengths = [entry["length"] for entry in structures["ising"]]
+    wanted = config["training"]["ising"]["length"]
+    if lengths and wanted not in lengths:
+        raise InputError(f"training.ising.length: {wanted} is not among structures.ising, which has {lengths}")
+    for key, names in (
+        ("timing.networks.models", config["timing"]["networks"]["models"]),
+        ("sheet.model", [config["sheet"]["model"]]),
+    ):
+        for name in names:
+            if name not in models:
+                raise InputError(f"{key}: {name!r} is not among models; there are {', '.join(models) or 'none'}")

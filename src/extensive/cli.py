@@ -1,0 +1,65 @@
+"""The command line: the verbs are the stages, and call the functions that the workflow's rules call.
+
+Errors are one line on stderr with exit status 2; progress bars go to stderr, and only to a terminal.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from extensive import cli_data, cli_models
+from extensive.errors import InputError
+
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="extensive",
+    help="The energy of any sheet of atoms, at DFT accuracy, at the price of an image."
+    " Units: eV, Angstrom, eV/Angstrom, seconds; errors in meV/atom.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (*cli_data.VERBS, *cli_models.VERBS):
+    app.command()(verb)
+app.command("time")(cli_models.time_models)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, 2 for what the user gave wrong, 130 if interrupted."""
+    # What tqdm reads as the default of every bar.
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
+    try:
+        status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        return int(status or 0)
+    except InputError as error:
+        return _fail(str(error))
+    except typer.TyperException as error:  # wrong options and arguments
+        return _fail(error.format_message() if hasattr(error, "format_message") else str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("extensive: interrupted; what was finished is kept", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{what}{error.strerror or error}")
+    except ImportError as error:
+        return _fail(f"{error.name or error} is not installed; see envs/ for what each part needs")
+    except MemoryError:
+        return _fail("out of memory; take a smaller batch, sheet or image, or a machine with more")
+
+
+def _fail(message: str) -> int:
+    print(f"extensive: error: {' '.join(message.split())}", file=sys.stderr)
+    return EXIT_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

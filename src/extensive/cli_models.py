@@ -1,0 +1,212 @@
+"""Verbs that use networks and look at files: predict, sheet, time, inspect, check."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extensive.errors import InputError
+
+Model = Annotated[
+    str, typer.Argument(help="Path of a model (.pt with .json beside it), or the name of a published one.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU cores used.")]
+
+
+def predict(
+    structures: Annotated[Path, typer.Argument(help="Structures, in any format that ASE reads.")],
+    out: Annotated[
+        Path, typer.Argument(help="File to write, in any format that ASE writes; .extxyz keeps everything.")
+    ],
+    model: Annotated[
+        list[str], typer.Option(help="Path or published name; several are an ensemble, whose mean is predicted.")
+    ] = ["ednn"],  # noqa: B006 - typer copies it
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Let pass strains and sizes outside the training set's.")
+    ] = False,
+) -> None:
+    """Energies (eV) and forces (eV/Angstrom) of structures.
+
+    Prints each energy and, of labelled structures (REF_energy), the mean absolute error in meV/atom. Of an ensemble,
+    `energy_uncertainty` (eV) goes with each structure.
+    """
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from tqdm import tqdm
+
+    from extensive import keys
+    from extensive.calculator import Calculator, check_domain
+    from extensive.user_files import read_any, write_any
+
+    calculator = Calculator(model, device, dtype, extrapolate)
+    found = [_without_results(atoms) for atoms in read_any(structures)]
+    names = [str(atoms.info.get(keys.STRUCTURE_ID, index)) for index, atoms in enumerate(found)]
+    # All are looked at before any is calculated.
+    for name, atoms in zip(names, found, strict=True):
+        for potential in calculator.potentials:
+            check_domain(atoms, potential, extrapolate, name)
+    errors = []
+    lines = []
+    for name, atoms in zip(tqdm(names, "structures"), found, strict=True):
+        calculator.calculate(atoms, ["energy", "forces"])
+        energy, forces = calculator.results["energy"], calculator.results["forces"]
+        if len(calculator.potentials) > 1:
+            atoms.info["energy_uncertainty"] = calculator.uncertainty()["energy"]
+        if keys.REF_ENERGY in atoms.info:
+            errors.append(abs(energy - float(atoms.info[keys.REF_ENERGY])) / len(atoms))
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, free_energy=energy, forces=forces)
+        lines.append(f"{name} {len(atoms)} atoms {energy:.6f} eV")
+    write_any(out, found)
+    print("\n".join(lines))
+    if errors:
+        mean = keys.MEV_PER_EV * sum(errors) / len(errors)
+        print(f"mean absolute error of {len(errors)} labelled structures: {mean:.3f} meV/atom")
+
+
+def _without_results(atoms):
+    """The file's own energies and forces give way to the predicted ones; labels under REF_ keys stay."""
+    copy = atoms.copy()
+    copy.calc = None
+    return copy
+
+
+def sheet(
+    model: Model,
+    blocks: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            help="Blocks of porous graphene along x and y, 14.8 x 17.0 Angstrom each. [default: a square micrometre]"
+        ),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Your own sheet instead: plain extended XYZ of any size.")] = None,
+    displacement_a: Annotated[
+        float, typer.Option("--displacement-A", help="Standard deviation of each coordinate, Angstrom.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option(help="Seed of pores and displacements.")] = 0,
+    dtype: Annotated[str, typer.Option(help="Number type of the network: float32, bfloat16 or float64.")] = "bfloat16",
+    device: Device = "cpu",
+    threads: Threads = 2,
+    out: Annotated[Path | None, typer.Option(help="Also write the row of sheet.csv to this file.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File of partial sums, from which a killed run goes on; removed at the end.")
+    ] = None,
+) -> None:
+    """Energy (eV) of a sheet of any size, streamed in bounded memory: by default 35.2 million atoms."""
+    from extensive.calculator import find_model
+    from extensive.timing.sheet import evaluate_sheet, file_source, sheet_source, write_sheet
+    from extensive.training.loop import pick_device
+
+    if file is not None and blocks is not None:
+        raise InputError("--file and --blocks: give one of the two")
+    path, where = find_model(model), pick_device(device).type
+    source = sheet_source(blocks, displacement_a, seed) if file is None else file_source(file)
+    try:
+        found, row = evaluate_sheet(path, source, checkpoint, dtype, where, threads, progress=sys.stderr.isatty())
+    finally:
+        if file is not None:
+            source.close()
+    if out is not None:
+        write_sheet([row], out)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    print(
+        f"{found.n_atoms} atoms: {found.energy_eV:.6f} eV ({found.energy_eV / found.n_atoms:.6f} eV/atom)"
+        f" in {found.seconds:.3g} s, {found.peak_memory_GiB:.2f} GiB"
+    )
+
+
+def time_models(
+    models: Annotated[list[str], typer.Argument(help="Models: paths, or names of published ones.")],
+    cells: Annotated[str, typer.Option(help="Sizes, in copies of the cell, separated by commas.")] = "1,10,100,1000",
+    supercell: Annotated[tuple[int, int], typer.Option(help="4-atom cells of the cell that is repeated.")] = (5, 3),
+    dtypes: Annotated[str, typer.Option(help="Number types of the fused evaluation.")] = "float32,bfloat16",
+    threads: Threads = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of each size; the median is kept.")] = 7,
+    budget_s: Annotated[float, typer.Option("--budget-s", help="Leave out sizes that take longer, seconds.")] = 30.0,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Also write networks.csv to this file.")] = None,
+) -> None:
+    """Time networks against system size, structure to energy, on rattled graphene."""
+    from extensive.calculator import find_model
+    from extensive.timing.measure import write_timings
+    from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
+    from extensive.training.loop import pick_device
+
+    try:
+        sizes = [int(size) for size in cells.split(",")]
+    except ValueError:
+        raise InputError(f"--cells: {cells!r}; whole numbers separated by commas, such as 1,10,100") from None
+    if min(sizes) < 1 or min(supercell) < 1:
+        raise InputError(f"--cells {cells}, --supercell {supercell}: sizes are at least 1")
+    pick_device(device)
+    paths = [find_model(model) for model in models]
+    settings = NetworkTimingSettings(sizes, dtypes.split(","), threads, repeats, budget_s, budget_s)
+    rows = time_networks(paths, timing_cell(supercell, 0), settings, device)
+    if out is not None:
+        write_timings(out, rows)
+    print(f"{'method':<22}{'device':<8}{'atoms':>10}{'seconds':>12}{'us/atom':>10}")
+    for row in rows:
+        print(
+            f"{row.method:<22}{row.device:<8}{row.n_atoms:>10}{row.seconds:>12.4g}"
+            f"{1e6 * row.seconds / row.n_atoms:>10.3g}"
+        )
+
+
+def inspect(
+    model: Model,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
+) -> None:
+    """What a model is: network, image, elements, training set, errors; and that its weights are whole."""
+    from extensive.calculator import find_model
+    from extensive.io import read_json
+    from extensive.models import load_model
+
+    path = find_model(model)
+    potential = load_model(path)  # checks digest, format and weights
+    values = read_json(path.with_name(path.name + ".json"))
+    if as_json:
+        print(json.dumps(values, indent=2))
+        return
+    config, metadata = potential.config, values["metadata"]
+    print(f"{path}.pt: {config.network}, form {config.form}, {values['parameters']} parameters")
+    print(f"image: channels {config.channels}, pixels of {config.pixel_size_A:g} A, Gaussians of {config.sigma_A:g} A")
+    if config.network == "ednn":
+        print(f"tiles: focus {config.focus_px} px, context {values['context_px']} px")
+    references = ", ".join(f"{symbol} {value:.6f}" for symbol, value in potential.reference_energies_eV.items())
+    print(f"elements (reference energies, eV): {references or 'none'}")
+    print(f"energy scale {potential.energy_scale_eV:.6g} eV, shift {potential.energy_shift_eV:.6g} eV")
+    shown = ("n_train", "n_validation", "n_atoms_range", "cell_range_A", "bond_range_A", "closest_A", "families")
+    for key in shown:
+        if key in metadata:
+            print(f"{key}: {metadata[key]}")
+    for key, value in metadata.get("final", {}).items():
+        print(f"{key}: {value if value is None else format(value, '.6g')}")
+    print(f"sha256 {values['weights_sha256']}")
+
+
+def check(
+    config: Annotated[Path, typer.Argument(help="Configuration file.")],
+    full: Annotated[bool, typer.Option("--full", help="Print the configuration with all defaults filled in.")] = False,
+) -> None:
+    """Check a configuration as the workflow would, before any job; prints its expected cost in core-hours."""
+    import yaml
+
+    from extensive.checks import check_config
+    from extensive.config import load_config
+    from extensive.plan import summary
+
+    whole = load_config(config)
+    check_config(whole)
+    if full:
+        print(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True), end="")
+        return
+    datasets, models = whole["structures"]["datasets"], whole["models"]
+    print(f"{config}: right. Run '{whole['run']}': {len(datasets)} data sets of sheets, {len(models)} models")
+    print(summary(whole))
+
+
+VERBS = (predict, sheet, inspect, check)
