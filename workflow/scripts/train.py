@@ -1,4 +1,4 @@
-"""Train one network on labelled sheets."""
+"""Train one network on labelled sheets, on as many GPUs as the job was given."""
 
 import sys
 from pathlib import Path
@@ -6,22 +6,22 @@ from pathlib import Path
 import torch
 
 from extensive.errors import InputError
-from extensive.io import read_json, read_structures
-from extensive.training.fit import train_model
+from extensive.training.launch import launch
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
 torch.set_num_threads(snakemake.threads)
+job = {
+    "name": snakemake.wildcards.model,
+    "model": snakemake.params.model,
+    "structures": list(snakemake.input.structures),
+    "splits": snakemake.input.splits,
+    "path": Path(snakemake.output.weights).with_suffix(""),
+    "curve": snakemake.output.curve,
+    "device": snakemake.params.device,
+    "image_files": list(snakemake.input.get("images", [])),
+    "checkpoints": snakemake.params.checkpoints,
+}
 try:
-    train_model(
-        snakemake.wildcards.model,
-        snakemake.params.model,
-        [atoms for path in snakemake.input.structures for atoms in read_structures(path)],
-        read_json(snakemake.input.splits),
-        Path(snakemake.output.weights).with_suffix(""),
-        snakemake.output.curve,
-        snakemake.params.device,
-        snakemake.input.get("images", []),
-        snakemake.params.checkpoints,
-    )
+    launch(job, processes=snakemake.resources.get("gpu", 1))
 except InputError as error:
     sys.exit(f"train: {error}")

@@ -13,6 +13,7 @@ from extensive.errors import InputError
 from extensive.models import Potential
 from extensive.raster import AtomBatch, image_shape
 from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_shape
+from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import count_elements
 
 # A validation batch holds no more than this many structures, so that memory stays that of training.
@@ -127,8 +128,13 @@ def training_batches(
     augmentation: Augmentation | None,
     shape_of: "ShapeRule",
     rng: np.random.Generator,
-) -> Iterator[list[Group]]:
-    """One epoch in random order: each item is the groups of one optimisation step."""
+    ranks: Ranks | None = None,
+) -> Iterator[tuple[list[Group], int, int]]:
+    """One epoch in random order: the groups of one optimisation step, and its numbers of structures and atoms.
+
+    With `ranks` the groups hold this rank's share; the numbers are of all.
+    """
+    ranks = ranks or Ranks()
     order = rng.permutation(len(sheets))
     for first in range(0, len(order), batch_size):
         chosen = [sheets[i] for i in order[first : first + batch_size]]
@@ -136,7 +142,10 @@ def training_batches(
         if augmentation is not None:
             chosen = [augmented(sheet, augmentation, rng) for sheet in chosen]
             pitch = augmentation.pitch
-        yield group_by_shape(chosen, [shape_of(sheet.cell, pitch, rng) for sheet in chosen])
+        # Every rank draws for all structures, so that the draws are those of one process.
+        shapes = [shape_of(sheet.cell, pitch, rng) for sheet in chosen]
+        mine = slice(ranks.rank, None, ranks.size)
+        yield group_by_shape(chosen[mine], shapes[mine]), len(chosen), sum(map(len, chosen))
 
 
 def evaluation_batches(sheets: Sequence[Sheet], shape_of: "ShapeRule") -> Iterator[Group]:

@@ -19,6 +19,7 @@ from extensive.training.augment import repeat_to
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, pick_device, train
+from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import fit_reference_energies
 from extensive.training.settings import TrainingSettings
 
@@ -76,7 +77,8 @@ def train_model(
         files = [read_images(file) for file in image_files]
         train_sheets = attach_images(train_sheets, learned, files, potential, shape_of)
         valid_sheets = attach_images(valid_sheets, held, files, potential, shape_of)
-    where = pick_device(device)
+    ranks = Ranks.join()
+    where = ranks.device(pick_device(device))
     data = digest([[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members])
     mark = stamp({"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}, {"train": data})
     result = train(
@@ -89,11 +91,16 @@ def train_model(
         Path(checkpoints) if checkpoints else None,
         mark,
         progress=name,
+        ranks=ranks,
     )
     trained = result.potential.cpu()
+    if not ranks.first:
+        ranks.leave()
+        return trained
     with atomic_path(curve) as temporary:
         pd.DataFrame(result.curve).to_csv(temporary, index=False)
     save_model(path, trained, _metadata(name, settings, learned, held, result, mark, where))
+    ranks.leave()
     return trained
 
 

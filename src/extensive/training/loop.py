@@ -24,6 +24,7 @@ from extensive.training.augment import Sheet
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
 from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
 from extensive.training.optimizers import Muon
+from extensive.training.ranks import Ranks
 from extensive.training.settings import TrainingSettings
 
 # A checkpoint costs milliseconds; one this often bounds what a kill can lose.
@@ -127,10 +128,16 @@ def group_errors(potential: Potential, group: Group, training: bool) -> tuple[Te
     return energies - group.energies, -gradient - group.forces
 
 
-def _backward(potential: Potential, groups: list[Group], units: LossUnits, settings: TrainingSettings) -> float:
-    """Accumulate the gradient of one step's loss over its groups; returns the loss."""
-    n_structures = sum(len(group.atoms) for group in groups)
-    n_components = 2 * sum(len(group.atoms.positions) for group in groups)
+def _backward(
+    potential: Potential,
+    groups: list[Group],
+    n_structures: int,
+    n_atoms: int,
+    units: LossUnits,
+    settings: TrainingSettings,
+) -> float:
+    """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss."""
+    n_components = 2 * n_atoms
     total = 0.0
     for group in groups:
         energy_errors, force_errors = group_errors(potential, group, training=True)
@@ -188,14 +195,16 @@ def train(
     checkpoints: Path | None = None,
     stamp: str = "",
     progress: str = "training",
+    ranks: Ranks | None = None,
 ) -> Result:
-    """Train the network of `potential` in place, and set its scale.
+    """Train the network of `potential` in place, and set its scale; each of several `ranks` ends with the same.
 
     Continues from the folder `checkpoints` if what lies there bears this training's `stamp`. Raises
     InputError for an empty training set, and for a loss that is no longer finite.
     """
     if not train_sheets:
         raise InputError(f"{progress}: the training set is empty")
+    ranks = ranks or Ranks()
     fit_output(potential, train_sheets, settings.scaling, shape_of)
     units = fit_units(train_sheets, settings.scaling)
     potential.to(device)
@@ -215,19 +224,29 @@ def train(
     clock = saved = time.perf_counter()
     before = result.seconds
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision and device.type == "cuda")
-    bar = tqdm(range(start, epochs), desc=progress, initial=start, total=epochs, unit="epoch", mininterval=2.0)
+    bar = tqdm(
+        range(start, epochs),
+        desc=progress,
+        initial=start,
+        total=epochs,
+        unit="epoch",
+        mininterval=2.0,
+        disable=not ranks.first,
+    )
     for epoch in bar:
         rng = np.random.default_rng([settings.seed, epoch])
         loss = 0.0
-        batches = training_batches(train_sheets, settings.batch_size, settings.augmentation, shape_of, rng)
-        for index, groups in enumerate(batches):
+        batches = training_batches(train_sheets, settings.batch_size, settings.augmentation, shape_of, rng, ranks)
+        for index, (groups, n_structures, n_atoms) in enumerate(batches):
             step = epoch * per_epoch + index
             rate = settings.learning_rate * rate_factor(step, epochs * per_epoch, settings)
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             with autocast:
-                loss += _backward(potential, [_to(group, device) for group in groups], units, settings)
+                groups = [_to(group, device) for group in groups]
+                share = _backward(potential, groups, n_structures, n_atoms, units, settings)
+            loss += ranks.sum_gradients(potential.network.parameters(), share)
             if settings.clip_norm:
                 torch.nn.utils.clip_grad_norm_(potential.network.parameters(), settings.clip_norm)
             optimizer.step()
@@ -242,7 +261,7 @@ def train(
             row |= {"loss": loss / per_epoch, "learning_rate": rate, "seconds": result.seconds}
             result.curve.append({"epoch": epoch + 1, **row})
             bar.set_postfix_str(f"validation {row['valid_energy_mae_meV_per_atom']:.2f} meV/atom")
-        if checkpoints and (last or time.perf_counter() - saved > CHECKPOINT_EVERY_S):
+        if checkpoints and ranks.first and (last or time.perf_counter() - saved > CHECKPOINT_EVERY_S):
             save_checkpoint(checkpoints, stamp, _state(potential, averaged, optimizer, epoch + 1, result))
             saved = time.perf_counter()
     result.samples_per_second = epochs * len(train_sheets) / max(result.seconds, 1e-9)
