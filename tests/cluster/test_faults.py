@@ -54,6 +54,12 @@ def chunk_job(slurm, dataset: str, *states: str) -> list[dict[str, str]]:
     return [job for job in jobs if job["state"] in states]
 
 
+def at_work(slurm, labels: Labels, dataset: str) -> dict[str, str] | None:
+    """The running job of a data set that has put two labels on disk, if there is one."""
+    running = chunk_job(slurm, dataset, "RUNNING")
+    return running[0] if running and len(labels.written(dataset)) >= 2 else None
+
+
 def test_labels_survive_every_mishap(slurm, repository_run):
     run = repository_run("faults")
     smoke, faults = (
@@ -64,16 +70,14 @@ def test_labels_survive_every_mishap(slurm, repository_run):
     run.start(*TARGETS, *OPTIONS, *SCARCE)
 
     # A job that hangs runs over its time limit.
-    run.wait_for(lambda: len(labels.written("late")) >= 2, "two labels of data set late")
-    (job,) = chunk_job(slurm, "late", "RUNNING")
+    job = run.wait_for(lambda: at_work(slurm, labels, "late"), "two labels of data set late")
     hanging = [pid for pid in processes_of(run, "reference-label.py") if belongs(pid, job["id"])]
     assert hanging
     for pid in hanging:
         os.kill(pid, signal.SIGSTOP)
 
     # Another is cancelled by somebody.
-    run.wait_for(lambda: len(labels.written("cancelled")) >= 2, "two labels of data set cancelled")
-    (job,) = chunk_job(slurm, "cancelled", "RUNNING")
+    job = run.wait_for(lambda: at_work(slurm, labels, "cancelled"), "two labels of data set cancelled")
     slurm.run(f"scancel {job['id']}")
 
     run.wait_for(lambda: chunk_job(slurm, "late", "TIMEOUT"), "a job over its time limit")
