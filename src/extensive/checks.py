@@ -21,7 +21,8 @@ def check_config(config: dict[str, Any]) -> None:
     if both:
         raise InputError(f"structures.dimers: name {both[0]!r} is also in structures.datasets")
     DFTSettings.from_config(config["reference"]["dft"])
-    if models and not any(spec["set"] == "development" for spec in structures["datasets"].values()):
+    sheets = {name: model for name, model in models.items() if model["images"] is None}
+    if sheets and not any(spec["set"] == "development" for spec in structures["datasets"].values()):
         raise InputError("models: nothing to train on; a data set needs 'set: development'")
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
@@ -34,6 +35,6 @@ def check_config(config: dict[str, Any]) -> None:
         ("timing.networks.models", config["timing"]["networks"]["models"]),
         ("sheet.model", [config["sheet"]["model"]]),
     ):
-        for name in names:
-            if name not in models:
-                raise InputError(f"{key}: {name!r} is not among models; there are {', '.join(models) or 'none'}")
+        for name in names if sheets else []:
+            if name not in sheets:
+                raise InputError(f"{key}: {name!r} is not among models of sheets; there are {', '.join(sheets)}")

@@ -4,6 +4,7 @@ Errors are one line on stderr with exit status 2; progress bars go to stderr, an
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
-        status = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = app(args=given or ["--help"], standalone_mode=False)
         return int(status or 0)
     except InputError as error:
         return _fail(str(error))
@@ -48,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        what = f"{error.filename}: " if error.filename else ""
+        # Files are written beside their place under a temporary name, which is nobody's business.
+        what = re.sub(r"\.tmp-.{8}-", "", f"{error.filename}: ") if error.filename else ""
         return _fail(f"{what}{error.strerror or error}")
     except ImportError as error:
         return _fail(f"{error.name or error} is not installed; see envs/ for what each part needs")

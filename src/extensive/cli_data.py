@@ -132,7 +132,9 @@ def rasterize(
 
 def train(
     config: Annotated[Path, typer.Argument(help="Configuration file; its models and training.splits are used.")],
-    labelled: Annotated[list[Path], typer.Argument(help="Labelled structures, one data set a file.")],
+    labelled: Annotated[
+        list[Path] | None, typer.Argument(help="Labelled structures, one data set a file; none for a model of images.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Name of the network under the configuration's models.")] = "ednn",
     out: Annotated[Path, typer.Option(help="Folder for <model>.pt, .json, -curve.csv, and the predictions.")] = Path(
         "."
@@ -151,6 +153,11 @@ def train(
     if model not in whole["models"]:
         raise InputError(f"{config}: models has no '{model}'; there are {', '.join(whole['models']) or 'none'}")
     entry = whole["models"][model]
+    if entry["images"] is not None:
+        _train_on_images(whole, model, entry, out, device)
+        return
+    if not labelled:
+        raise InputError("no labelled structures given; name one file or more")
     with_forces = entry["training"]["forces_weight"] > 0
     names = [path.name.split(".")[0].lower() for path in labelled]
     if len(set(names)) < len(names):
@@ -176,6 +183,18 @@ def train(
             table = predict(potential, [by_id[member] for member in members])
             write_evaluation(table, out / f"{model}-{part}.csv", out / f"{model}-{part}-metrics.json")
             print(f"{part}: {len(members)} structures, {metrics(table)['mae_meV_per_atom']:.3g} meV/atom")
+
+
+def _train_on_images(whole: dict[str, Any], model: str, entry: dict[str, Any], out: Path, device: str) -> None:
+    from extensive.evaluation import metrics, write_evaluation
+    from extensive.training.image_files import train_on_images
+
+    path, curve, resume = out / model, out / f"{model}-curve.csv", out / f"{model}-checkpoint"
+    table = train_on_images(
+        model, entry, entry["images"], whole["training"]["splits"], whole["seed"], path, curve, device, resume
+    )
+    write_evaluation(table, out / f"{model}-test.csv", out / f"{model}-test-metrics.json")
+    print(f"{path}.pt: test: {len(table)} images, {metrics(table).get('mae_meV_per_atom', float('nan')):.3g} meV/atom")
 
 
 VERBS = (generate, label, rasterize, train)

@@ -10,6 +10,7 @@ PRESENT = [
 
 PREDICTIONS = [
     *(f"{RUN}/predictions/{model}-{part}.csv" for model in MODELS for part in sets_of(model)),
+    *expand(result("predictions/{model}-test.csv"), model=IMAGE_MODELS),
     *expand(result("predictions/cnn-{dataset}.csv"), dataset=DIMERS),
     *expand(result("predictions/ednn-ising-{length}.csv"), length=ISING),
 ]

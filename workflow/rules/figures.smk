@@ -25,7 +25,15 @@ for figure in CHOSEN:
             f"figures.draw: {figure!r} cannot be drawn; models or data sets that figures.* names are missing"
         )
 FIGURES = expand(f"{RUN}/figures/{{figure}}.{{suffix}}", figure=CHOSEN, suffix=["pdf", "png", "csv"])
-TABLES = [f"{RUN}/tables/{table}.csv" for table in ("claims", *(("label-cost", "label-failures", "audit") if GENERATED else ()))]
+TABLES = [
+    *expand(
+        result("tables/{table}.csv"),
+        table=["claims", *(["label-cost", "label-failures", "audit"] if GENERATED else [])],
+    ),
+    *expand(result("timings/{model}.csv"), model=IMAGE_MODELS),
+    # Own data without DFT to time beside it: the networks' times alone.
+    *([result("timings/networks.csv")] if OWN and MODELS and "scaling" not in CHOSEN else []),
+]
 
 
 include: "figure_functions.smk"

@@ -4,10 +4,10 @@ TIMED_MODELS = config["timing"]["networks"]["models"]
 DFT_SIZES = ["x".join(map(str, supercell)) for supercell in config["timing"]["dft"]["supercells"]]
 
 for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [config["sheet"]["model"]])):
-    for name in names:
-        if name not in config["models"]:
+    for name in names if MODELS else []:
+        if name not in MODELS:
             raise WorkflowError(
-                f"{key}: {name!r} is not among models; there are {', '.join(config['models'])}"
+                f"{key}: {name!r} is not among models of sheets; there are {', '.join(MODELS)}"
             )
 
 

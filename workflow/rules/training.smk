@@ -2,7 +2,9 @@
 
 from extensive import plan
 
-MODELS = config["models"]
+MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
+# Networks of users' own images; see rule train_images.
+IMAGE_MODELS = [name for name in config["models"] if name not in MODELS]
 DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]["set"] == "development"]
 # What a training depends on, beside its data.
 TRAINING_CODE = ("domain", "errors", "io", "keys", "raster", "images", "models", "training")
@@ -75,6 +77,48 @@ rule train:
         "Training {wildcards.model}"
     script:
         "../scripts/train.py"
+
+
+rule train_images:
+    input:
+        images=lambda wildcards: config["models"][wildcards.model]["images"],
+        code=code(*TRAINING_CODE, "evaluation", "timing/hardware", "timing/measure"),
+    output:
+        weights=result("models/{model}.pt"),
+        description=result("models/{model}.json"),
+        curve=result("models/{model}-curve.csv"),
+        test=result("predictions/{model}-test.csv"),
+        test_metrics=result("predictions/{model}-test-metrics.json"),
+        timings=result("timings/{model}.csv"),
+    log:
+        result("logs/train/{model}.log"),
+    benchmark:
+        result("benchmarks/train/{model}.tsv")
+    wildcard_constraints:
+        model=one_of(IMAGE_MODELS),
+    conda:
+        TORCH_ENV
+    threads: 2
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(
+            lambda wildcards: plan.minutes(
+                plan.training_seconds(config["models"][wildcards.model], gpu=config["device"] == "cuda")
+            )
+        ),
+        gpu=int(config["device"] == "cuda"),
+    params:
+        model=lambda wildcards: config["models"][wildcards.model],
+        splits=config["training"]["splits"],
+        seed=config["seed"],
+        device=config["device"],
+        repeats=config["timing"]["networks"]["repeats"],
+        # Not an output: what lies there outlives a killed job.
+        checkpoints=result("checkpoints/{model}"),
+    message:
+        "Training {wildcards.model} on images"
+    script:
+        "../scripts/train-images.py"
 
 
 rule train_dimers:

@@ -1,0 +1,200 @@
+"""A network trained on images with energies in HDF5, of any origin: no atoms, no forces, only pixels.
+
+The file holds `images` (B, C, H, W) or (B, H, W), `energies` (B,), the attribute `energy_unit` ('eV') and, if
+there are, `n_atoms` (B,) and `ids` (B,). Files of the raster stage are such files. Images are taken as
+periodic by an ednn; a cnn takes one square size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.io import atomic_path, digest, file_digest
+from extensive.models import ModelConfig, Potential, build_model, load_model, save_model
+from extensive.timing.hardware import hardware_label
+from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, write_timings
+from extensive.training.augment import Sheet
+from extensive.training.checkpoint import stamp
+from extensive.training.data import ShapeRule
+from extensive.training.loop import pick_device, train
+from extensive.training.settings import TrainingSettings
+from extensive.training.splits import DEVELOPMENT, assign_sets
+
+# The element of what is known by its image only; ASE's symbol of nothing in particular.
+ITEM = "X"
+DATASET = "images"
+BATCH = 32
+# An ednn's timing repeats the first image so many times along both axes.
+TIMED_REPEATS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """What a file holds; images (B, C, H, W) float32, energies (B,) eV, n_atoms (B,), ids (B,)."""
+
+    images: np.ndarray
+    energies: np.ndarray
+    n_atoms: np.ndarray
+    ids: list[str]
+
+
+def read_labelled_images(path: str | Path) -> LabelledImages:
+    """Read and check a file; InputError names it and what is missing, not finite, or of another shape or unit."""
+    try:
+        with h5py.File(path, "r") as file:
+            for name in ("images", "energies"):
+                if name not in file:
+                    raise InputError(f"{path}: no data set '{name}'; images (B, C, H, W) and energies (B,) are needed")
+            images, energies = file["images"][()], np.asarray(file["energies"][()], float)
+            n_atoms = file["n_atoms"][()] if "n_atoms" in file else np.ones(len(energies), int)
+            unit = file.attrs.get("energy_unit")
+    except OSError as error:
+        raise InputError(f"{path}: not readable as HDF5 ({' '.join(str(error).split())[:120]})") from error
+    if isinstance(unit, bytes):
+        unit = unit.decode()
+    if unit != "eV":
+        raise InputError(f"{path}: attribute energy_unit is {unit!r}; state it, and it must be 'eV'")
+    if images.ndim == 3:
+        images = images[:, None]
+    if images.ndim != 4 or energies.shape != (len(images),) or n_atoms.shape != (len(images),) or not len(images):
+        raise InputError(
+            f"{path}: images {images.shape}, energies {energies.shape}, n_atoms {n_atoms.shape}; expected"
+            " (B, C, H, W) or (B, H, W), (B,) and (B,), with B at least 1"
+        )
+    images = images.astype(np.float32)
+    for name, values in (("images", images), ("energies", energies)):
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: {name} hold NaN or infinity; all must be finite")
+    if (n_atoms < 1).any():
+        raise InputError(f"{path}: n_atoms holds {int(n_atoms.min())}; each is at least 1")
+    return LabelledImages(images, energies, n_atoms.astype(int), [f"{DATASET}-{i:05d}" for i in range(len(images))])
+
+
+def train_on_images(
+    name: str,
+    model: Mapping[str, Any],
+    file: str | Path,
+    splits: Mapping[str, int],
+    seed: int,
+    path: str | Path,
+    curve: str | Path,
+    device: str = "auto",
+    checkpoints: str | Path | None = None,
+) -> pd.DataFrame:
+    """Train the network `model` (an entry of `models`) on a file, write it, and predict the images held back.
+
+    Writes `<path>.pt`, `<path>.json` and the CSV `curve`; `splits` are the keys of training.splits. Returns a
+    table of `keys.PREDICTION_COLUMNS` of the test set. Raises InputError for a file or settings that do not fit.
+    """
+    data = read_labelled_images(file)
+    config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
+    settings = TrainingSettings.from_dict(model["training"])
+    _check_fit(name, config, settings, data)
+    structures = [Atoms(info={keys.STRUCTURE_ID: i, keys.DATASET: DATASET, keys.SAMPLER: "rattle"}) for i in data.ids]
+    sets = assign_sets(structures, {DATASET: DEVELOPMENT}, seed, **splits)
+    index = {identity: i for i, identity in enumerate(data.ids)}
+    parts = {part: [index[identity] for identity in sets[part]] for part in (keys.TRAIN, keys.VALIDATION, keys.TEST)}
+    learned = parts[keys.TRAIN]
+    if not learned:
+        raise InputError(f"{file}: {len(data.ids)} images leave none to train on")
+    each = float(np.mean(data.energies[learned] / data.n_atoms[learned]))
+    torch.manual_seed(settings.seed)
+    potential = Potential(build_model(config), {ITEM: each})
+    shape_of = ShapeRule(
+        config.pixel_size_A, potential.network.multiple_px, config.image_px if config.network == "cnn" else None
+    )
+    sheets = {part: [_sheet(data, i, each, config.pixel_size_A) for i in members] for part, members in parts.items()}
+    where = pick_device(device)
+    mark = stamp(
+        {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type},
+        {"file": file_digest(file), "splits": digest(sets)},
+    )
+    result = train(
+        potential,
+        sheets[keys.TRAIN],
+        sheets[keys.VALIDATION],
+        settings,
+        shape_of,
+        where,
+        Path(checkpoints) if checkpoints else None,
+        mark,
+        progress=name,
+    )
+    trained = result.potential.cpu()
+    with atomic_path(curve) as temporary:
+        pd.DataFrame(result.curve).to_csv(temporary, index=False)
+    final = {key: None if value != value else value for key, value in result.curve[-1].items()}
+    metadata = {"name": name, "training": settings.to_dict(), "n_train": len(learned), "images": str(Path(file).name)}
+    save_model(path, trained, {**metadata, "final": final, "torch": torch.__version__})
+    tested = parts[keys.TEST]
+    predicted = predict_images(trained, data.images[tested], data.n_atoms[tested])
+    columns = ([data.ids[i] for i in tested], [DATASET] * len(tested), ["rattle"] * len(tested))
+    numbers = (data.n_atoms[tested], data.energies[tested], predicted)
+    return pd.DataFrame(dict(zip(keys.PREDICTION_COLUMNS, (*columns, *numbers), strict=True)))
+
+
+def predict_images(potential: Potential, images: np.ndarray, n_atoms: np.ndarray) -> np.ndarray:
+    """Energies (B,), eV, of images (B, C, H, W) of n_atoms (B,)."""
+    each = potential.reference_energies_eV[ITEM]
+    parts = [np.zeros(0)]
+    with torch.inference_mode():
+        for first in range(0, len(images), BATCH):
+            parts.append(potential.network(torch.from_numpy(images[first : first + BATCH])).double().numpy())
+    return each * n_atoms + potential.energy_shift_eV + potential.energy_scale_eV * np.concatenate(parts)
+
+
+def time_images(model: str | Path, file: str | Path, repeats: int, path: str | Path) -> list[Timing]:
+    """Seconds of one energy, image to energy, on the CPU; of an ednn also of larger, repeated images; writes a CSV."""
+    data, potential = read_labelled_images(file), load_model(model)
+    times = TIMED_REPEATS if potential.config.network == "ednn" else (1,)
+    rows = []
+    for copies in times:
+        image = torch.from_numpy(np.tile(data.images[:1], (1, 1, copies, copies)))
+        n_atoms = int(data.n_atoms[0]) * copies**2
+        with torch.inference_mode():
+            seconds, done = median_seconds(lambda image=image: float(potential.network(image)), repeats)
+        size = (cells_of_atoms(n_atoms), n_atoms, seconds, done, torch.get_num_threads())
+        rows.append(Timing(f"{potential.config.network}-image", "cpu", *size, hardware_label()))
+    write_timings(path, rows)
+    return rows
+
+
+def _sheet(data: LabelledImages, i: int, each: float, pixel_size_A: float) -> Sheet:
+    """An image as the training loop takes it; atoms without positions stand for their number only."""
+    n, (height, width) = int(data.n_atoms[i]), data.images.shape[2:]
+    cell = np.array([width, height]) * pixel_size_A
+    return Sheet(np.zeros((n, 2)), np.zeros(n, int), cell, float(data.energies[i]) - each * n, None, data.images[i])
+
+
+def _check_fit(name: str, config: ModelConfig, settings: TrainingSettings, data: LabelledImages) -> None:
+    """Raise InputError, naming the key, where network, training and images do not belong together."""
+    channels, height, width = data.images.shape[1:]
+    if settings.forces_weight > 0:
+        raise InputError(
+            f"models.{name}.training.forces_weight: {settings.forces_weight}; images have no forces, set 0"
+        )
+    if settings.augmentation is not None:
+        raise InputError(f"models.{name}.training.augmentation: must be null; what moves atoms cannot move pixels")
+    if config.pitch_channels:
+        raise InputError(f"models.{name}.pitch_channels: true; files of images have no pitch to tell, set false")
+    if config.image_channels != channels:
+        raise InputError(
+            f"models.{name}.channels: {config.channels} makes {config.image_channels}; the images have {channels}"
+        )
+    if config.network == "cnn" and (height, width) != (config.image_px, config.image_px):
+        raise InputError(f"models.{name}.image_px: {config.image_px}; the images are {height} x {width} pixels")
+    if config.network == "ednn":
+        multiple = build_model(config).multiple_px
+        if height % multiple or width % multiple:
+            raise InputError(
+                f"models.{name}: the images are {height} x {width} pixels; this ednn needs multiples of {multiple}"
+            )
