@@ -138,10 +138,7 @@ def test_typo_or_impossible_pin_is_named(change, culprit, channels, tmp_path):
 
 def test_torch_of_a_gpu_is_locked_without_one_and_never_meets_the_cpu_build(channels):
     builds = {
-        name: {
-            record.name.source: str(record.build)
-            for record in lock.solve_file(ROOT / "envs" / name, channels)
-        }
+        name: {record.name.source: str(record.build) for record in lock.solve_file(ROOT / "envs" / name, channels)}
         for name in ("torch-cpu.yaml", "torch-cuda.yaml")
     }
     assert builds["torch-cpu.yaml"]["pytorch"].startswith("cpu_")
@@ -149,9 +146,7 @@ def test_torch_of_a_gpu_is_locked_without_one_and_never_meets_the_cpu_build(chan
 
 
 @pytest.mark.slow
-def test_jobs_see_what_their_environment_names_and_a_lock_is_installed_to_the_letter(
-    small_workflow, conda, channels
-):
+def test_jobs_see_what_their_environment_names_and_a_lock_is_installed_to_the_letter(small_workflow, conda, channels):
     # pandas has a newer version, which this lock holds back.
     old = small_workflow / "old.yaml"
     old.write_text((ROOT / "envs" / "figures.yaml").read_text().replace("pandas=3.0", "pandas=3.0.2"))
@@ -163,9 +158,7 @@ def test_jobs_see_what_their_environment_names_and_a_lock_is_installed_to_the_le
         assert set((small_workflow / f"{name}.txt").read_text().split()) == expected
     assert "Using pinnings" in done.stdout
     assert "Failed to install" not in done.stdout
-    versions = {
-        file.read_text().strip() for file in small_workflow.glob(".snakemake/conda/*/share/stand-in/pandas")
-    }
+    versions = {file.read_text().strip() for file in small_workflow.glob(".snakemake/conda/*/share/stand-in/pandas")}
     assert versions == {"3.0.2", "3.0.3"}
 
 

@@ -167,9 +167,7 @@ def test_stripes_run_along_their_axis(shape, axis):
 
 
 def test_composition_follows_its_range():
-    fractions = [
-        atoms.info["hbn_fraction"] for atoms in make_ideal("heterostructure", 20, hbn_fraction=[0.4, 0.6])
-    ]
+    fractions = [atoms.info["hbn_fraction"] for atoms in make_ideal("heterostructure", 20, hbn_fraction=[0.4, 0.6])]
     assert 0.3 < min(fractions) < max(fractions) < 0.7
 
 
@@ -395,9 +393,7 @@ def test_ising_energy_is_extensive(seed):
     """A periodic lattice repeated along an axis has exactly twice the energy."""
     spins = np.random.default_rng(seed).integers(0, 2, (3, 6, 6), dtype=np.int8) * 2 - 1
     for axis in (1, 2):
-        np.testing.assert_array_equal(
-            ising_energy(np.concatenate([spins, spins], axis=axis)), 2 * ising_energy(spins)
-        )
+        np.testing.assert_array_equal(ising_energy(np.concatenate([spins, spins], axis=axis)), 2 * ising_energy(spins))
 
 
 def test_metropolis_samples_the_boltzmann_distribution():

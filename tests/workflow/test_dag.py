@@ -41,6 +41,4 @@ def test_every_rule_that_computes_declares_what_the_house_asks(workflow_copy):
             if not re.search(r"^    (script|shell|run):", body, re.M):
                 continue
             for directive in ("log", "benchmark", "resources", "conda"):
-                assert re.search(rf"^    {directive}:", body, re.M), (
-                    f"{file.name}: rule {name} has no {directive}"
-                )
+                assert re.search(rf"^    {directive}:", body, re.M), f"{file.name}: rule {name} has no {directive}"
