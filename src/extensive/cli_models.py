@@ -51,7 +51,7 @@ def predict(
             check_domain(atoms, potential, extrapolate, name)
     errors = []
     lines = []
-    for name, atoms in zip(tqdm(names, "structures"), found, strict=True):
+    for name, atoms in zip(tqdm(names, "structures", disable=not sys.stderr.isatty()), found, strict=True):
         calculator.calculate(atoms, ["energy", "forces"])
         energy, forces = calculator.results["energy"], calculator.results["forces"]
         if len(calculator.potentials) > 1:

@@ -27,7 +27,7 @@ def read_any(path: str | Path) -> list[Atoms]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected structures in a format that ASE reads")
-    if path.name.endswith(EXTENDED_XYZ[2:]):
+    if path.name.endswith(EXTENDED_XYZ):
         structures = read_structures(path)
     else:
         try:

@@ -1,0 +1,191 @@
+"""Wrong inputs and what each gives: the one table behind tests/test_bad_input.py and docs/bad-input.md.
+
+python tests/bad_input_cases.py > docs/bad-input.md
+"""
+
+# ruff: noqa: E501 - a table
+
+import errno
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import ase.io
+from bad_input_files import CASES, ROOT, Case, case
+from own_models import rattled, write_model
+
+from extensive.checks import check_config
+from extensive.config import complete_config, load_config
+
+# --- configuration -----------------------------------------------------------------------------------------------
+
+SHEET = {"family": "graphene", "sampler": "rattle", "count": 2}
+EDNN = {"network": "ednn"}
+
+
+def configured(**changes: Any) -> Callable[[Path], None]:
+    return lambda folder: check_config(complete_config(changes))
+
+
+def dataset(name: str = "mine", **changes: Any) -> Callable[[Path], None]:
+    return configured(structures={"datasets": {name: {**SHEET, **changes}}})
+
+
+def model(sheets: dict | None = None, **changes: Any) -> Callable[[Path], None]:
+    datasets = {"mine": SHEET} if sheets is None else sheets
+    timing = {"networks": {"models": ["ednn"]}}
+    return configured(structures={"datasets": datasets}, models={"ednn": {**EDNN, **changes}}, timing=timing)
+
+
+def config_text(text: str) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        (folder / "config.yaml").write_text(text)
+        load_config(folder / "config.yaml")
+
+    return run
+
+
+for wrong, says, run in (
+    ("a file that does not exist", "cannot be read", lambda folder: load_config(folder / "none.yaml")),
+    ("text that is not YAML", "not valid YAML", config_text("run: [")),
+    ("a list instead of a mapping", "expected a mapping of keys to values", config_text("- run\n")),
+    ("an empty file", "expected a mapping of keys to values", config_text("")),
+    ("a misspelt key (`sead`)", "did you mean 'seed'?", configured(sead=1)),
+    ("a key that is none (`colour`)", "unknown key 'colour'; known keys:", configured(colour=1)),
+    ("a negative seed", "key 'seed': -1", configured(seed=-1)),
+    ("text where a number belongs", "key 'seed': 'many' is not of type", configured(seed="many")),
+    ("a run name with a slash", "key 'run'", configured(run="a/b")),
+    ("a device that is none", "is not one of ['auto', 'cpu', 'cuda']", configured(device="tpu")),
+    ("a data set without a sampler", "datasets.mine.sampler' is missing", configured(structures={"datasets": {"mine": {"family": "graphene", "count": 1}}})),
+    ("a data set's name in capitals", "'Mine' does not match", dataset("Mine")),
+    ("an unknown family", "is not a family; choose from graphene", dataset(family="silicene")),
+    ("an unknown sampler", "is not one of ['pristine', 'rattle', 'md']", dataset(sampler="walk")),
+    ("a negative count", "key 'structures.datasets.mine.count': -1", dataset(count=-1)),
+    ("more atoms than anyone has", "structures.datasets.mine.count", dataset(count=10_000_000)),
+    ("a supercell of one number", "key 'structures.datasets.mine.supercell'", dataset(supercell=[5])),
+    ("a range whose ends are exchanged", "0 <= low <= high", dataset(displacement_A=[0.09, 0.02])),
+    ("displacements that break the sheet", "0 <= low <= high <= 0.25", dataset(displacement_A=[0.1, 0.9])),
+    ("a strain of 50 %", "should lie between strain_min (0) and 0.2", dataset(strain=0.5)),
+    ("a Stone-Wales defect in one cell", "too small for a Stone-Wales defect", dataset(family="stone-wales", supercell=[1, 1])),
+    ("a pore wider than its cell", "is too wide for", dataset(family="porous", supercell=[2, 2])),
+    ("a shape of another family", "which porous does not have; choose from", dataset(family="porous", shapes=["stripe-x"])),
+    ("more defects than a quarter of the atoms", "defects: [1, 40]", dataset(family="graphene-vacancy", defects=[1, 40])),
+    ("a temperature of 0 K", "temperatures_K.0': 0", dataset(sampler="md", md={"temperatures_K": [0]})),
+    ("files that are not there", "no such file", configured(structures={"datasets": {"mine": {"files": ["none/*.xyz"]}}})),
+    ("a count beside files", "the files say how many, leave it out", configured(structures={"datasets": {"mine": {"files": ["x"], "count": 3}}})),
+    ("one name for sheets and dimers", "is also in structures.datasets", configured(structures={"datasets": {"d": SHEET}, "dimers": {"d": {"dimensions": 2, "count": 1}}})),
+    ("a network that is none", "is not one of ['cnn', 'ednn']", model(network="gnn")),
+    ("models without data to train on", "a data set needs 'set: development'", model(sheets={})),
+    ("models with test data only", "a data set needs 'set: development'", model(sheets={"mine": {**SHEET, "set": "extrapolation"}})),
+    ("an image of 4 pixels", "image_px': 4", model(network="cnn", image_px=4)),
+    ("a pixel size of 0", "pixel_size_A': 0", model(pixel_size_A=0)),
+    ("a learning rate of 0", "learning_rate': 0", model(training={"learning_rate": 0})),
+    ("a loss without energies and forces", "must not be negative, nor both 0", model(training={"energy_weight": 0, "forces_weight": 0})),
+    ("an optimizer that is none", "models.ednn.training.optimizer'", model(training={"optimizer": "sgdx"})),
+    ("a focus that the strides do not divide", "focus_px", model(focus_px=5)),
+    ("timing a model that is not there", "timing.networks.models: 'cnn' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN})),
+    ("the sheet by a model that is not there", "sheet.model: 'other' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN}, timing={"networks": {"models": ["ednn"]}}, sheet={"model": "other"})),
+    ("training on Ising lattices that are not made", "training.ising.length: 8 is not among structures.ising", configured(structures={"ising": [{"length": 16, "samples": 2}]})),
+    ("GPAW's basis of a kind that it lacks", "reference.dft.mode", configured(reference={"dft": {"mode": "pw"}})),
+    ("negative cores", "timing.networks.threads", configured(timing={"networks": {"threads": 0}})),
+):  # fmt: skip
+    CASES.append(Case("configuration", wrong, says, run))
+
+
+# --- the machine, and the command line ---------------------------------------------------------------------------
+
+
+def command(*arguments: str, prepare: Callable[[Path], None] | None = None) -> Callable[[Path], None]:
+    """Arguments may name {folder}."""
+
+    def run(folder: Path) -> int:
+        from extensive.cli import main
+
+        if prepare:
+            prepare(folder)
+        return main([argument.format(folder=folder) for argument in arguments])
+
+    return run
+
+
+@case("machine", "a full disk", "No space left on device")
+def _(folder):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "sheets.extxyz"))
+    with mock.patch("os.fsync", side_effect=full):
+        return command("generate", "mine", "{folder}/sheets.extxyz")(folder)
+
+
+@case("machine", "a read-only disk", "Read-only file system")
+def _(folder):
+    refused = OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder / "sheets.extxyz"))
+    with mock.patch("tempfile.mkstemp", side_effect=refused):
+        return command("generate", "mine", "{folder}/sheets.extxyz")(folder)
+
+
+@case("machine", "a folder that is a file", "exists")
+def _(folder):
+    (folder / "taken").write_text("")
+    return command("generate", "mine", "{folder}/taken/sheets.extxyz")(folder)
+
+
+@case("machine", "no GPAW", "gpaw is not installed")
+def _(folder):
+    ase.io.write(folder / "in.extxyz", rattled())
+    missing = importlib.metadata.PackageNotFoundError("gpaw")
+    with mock.patch("importlib.metadata.version", side_effect=missing):
+        return command("label", "{folder}/in.extxyz", "{folder}/out.extxyz")(folder)
+
+
+@case("machine", "no GPU where one is asked for", "no GPU is visible to PyTorch; use auto or cpu")
+def _(folder):
+    from extensive.training.loop import pick_device
+
+    with mock.patch("torch.cuda.is_available", return_value=False):
+        pick_device("cuda")
+
+
+for wrong, says, run in (
+    ("a verb that is none", "No such command", command("foretell")),
+    ("an argument left out", "Missing argument", command("predict")),
+    ("an option that is none", "No such option", command("generate", "mine", "x.extxyz", "--colour", "red")),
+    ("text where a number belongs", "--count", command("generate", "mine", "x.extxyz", "--count", "few")),
+    ("a format that ASE cannot write", "cannot be written", command("predict", "{folder}/in.extxyz", "{folder}/out.nonsense", "--model", "{folder}/tiny", prepare=lambda folder: (write_model(folder / "tiny"), ase.io.write(folder / "in.extxyz", rattled())))),
+    ("an element that the model does not know", "element Si is unknown to the model", command("predict", "{folder}/in.extxyz", "{folder}/out.extxyz", "--model", "{folder}/tiny", prepare=lambda folder: (write_model(folder / "tiny", elements=("B", "N", "C")), ase.io.write(folder / "in.extxyz", silicon())))),
+    ("a model that is none", "no such model", command("inspect", "{folder}/none")),
+    ("sizes that are not numbers", "whole numbers separated by commas", command("time", "{folder}/none", "--cells", "1,many")),
+    ("a data set that the configuration lacks", "structures.datasets has no 'other'", command("generate", "other", "x.extxyz", "--config", str(ROOT / "config/smoke.yaml"))),
+    ("a number type that is none", "it must be one of", command("predict", "{folder}/in.extxyz", "{folder}/out.extxyz", "--dtype", "float8", "--model", "{folder}/tiny")),
+):  # fmt: skip
+    CASES.append(Case("command line", wrong, says, run))
+
+
+def silicon():
+    atoms = rattled()
+    atoms.numbers[0] = 14
+    return atoms
+
+
+def page() -> str:
+    """docs/bad-input.md."""
+    lines = [
+        "# What wrong input gives",
+        "",
+        "Every wrong input gives one line that names the culprit, before any long work; the command line ends with status 2.",
+        f"The {len(CASES)} cases below are made from the tests that prove them (`python tests/bad_input_cases.py > docs/bad-input.md`).",
+        "Wording is quoted in part.",
+    ]
+    group = ""
+    for entry in CASES:
+        if entry.group != group:
+            group = entry.group
+            lines += ["", f"## {group.capitalize()}", "", "| wrong | the line says |", "|---|---|"]
+        quoted = entry.says.replace("|", "\\|")
+        lines.append(f"| {entry.wrong} | {quoted} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

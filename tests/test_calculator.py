@@ -1,0 +1,226 @@
+"""The calculator: an exact, conservative potential for ASE that refuses what its network cannot know."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from ase.io import Trajectory, read
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
+from own_models import CNN, rattled, write_model
+
+from extensive import Calculator
+from extensive.errors import InputError
+from extensive.models import load_model
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensemble")
+    return [write_model(folder / f"member-{seed}", seed=seed) for seed in range(3)]
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = (
+        "import sys, extensive; assert 'torch' not in sys.modules; extensive.Calculator; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("suffix", ["", ".pt", ".json"])
+def test_energy_and_forces_are_the_model_s(model, suffix):
+    atoms = rattled()
+    atoms.calc = Calculator(str(model) + suffix, device="cpu")
+    energies, forces = load_model(model).energies_and_forces([atoms])
+    assert atoms.get_potential_energy() == pytest.approx(energies[0], abs=1e-6)
+    assert atoms.get_potential_energy(force_consistent=True) == atoms.get_potential_energy()
+    np.testing.assert_allclose(atoms.get_forces(), forces[0], atol=1e-6)
+    assert not atoms.get_forces()[:, 2].any()
+
+
+def test_forces_are_the_gradient_of_the_energy(model):
+    atoms = rattled()
+    atoms.calc = Calculator(model, device="cpu", dtype="float64")
+    force, step = atoms.get_forces()[5, 1], 1e-4
+    ends = []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.calc = atoms.calc
+        moved.positions[5, 1] += sign * step
+        ends.append(moved.get_potential_energy())
+    assert force == pytest.approx(-(ends[0] - ends[1]) / (2 * step), abs=1e-7)
+    assert abs(force) > 1e-4
+
+
+def test_total_energy_is_conserved(model):
+    atoms = rattled()
+    atoms.calc = Calculator(model, device="cpu", dtype="float64")
+    velocities = np.zeros((len(atoms), 3))
+    velocities[:, :2] = 0.01 * np.random.default_rng(1).standard_normal((len(atoms), 2))
+    atoms.set_velocities(velocities)
+    before, kinetic = atoms.get_total_energy(), atoms.get_kinetic_energy()
+    VelocityVerlet(atoms, 0.5 * units.fs).run(60)
+    exchanged = abs(atoms.get_kinetic_energy() - kinetic)
+    assert exchanged > 1e-5
+    assert abs(atoms.get_total_energy() - before) < 0.02 * exchanged
+
+
+def test_an_optimizer_goes_down(model):
+    atoms = rattled()
+    atoms.calc = Calculator(model, device="cpu", dtype="float64")
+    before = atoms.get_potential_energy()
+    BFGS(atoms, logfile=None, maxstep=0.02).run(fmax=1e-3, steps=8)
+    assert atoms.get_potential_energy() < before
+
+
+def test_a_trajectory_keeps_results_for_ase_gui(model, tmp_path):
+    atoms = rattled()
+    atoms.calc = Calculator(model, device="cpu")
+    with Trajectory(tmp_path / "run.traj", "w", atoms) as trajectory:
+        atoms.get_forces()
+        trajectory.write()
+    found = read(tmp_path / "run.traj")
+    assert found.get_potential_energy() == atoms.get_potential_energy()
+    np.testing.assert_array_equal(found.get_forces(), atoms.get_forces())
+
+
+def test_a_larger_sheet_is_the_sum_of_its_parts(model):
+    """Whole pixels, so that the repeated cell has the same pixels: extensive to rounding."""
+    atoms = rattled()
+    atoms.set_cell([7.2, 8.8, 10.0], scale_atoms=True)
+    calculator = Calculator(model, device="cpu", dtype="float64")
+    single = calculator.get_potential_energy(atoms)
+    assert calculator.get_potential_energy(atoms.repeat((3, 2, 1))) == pytest.approx(6 * single, abs=1e-8)
+
+
+def test_uncertainty_is_the_spread_of_the_ensemble(ensemble):
+    atoms = rattled()
+    calculator = Calculator(ensemble, device="cpu")
+    singles = []
+    for member in ensemble:
+        alone = rattled()
+        alone.calc = Calculator(member, device="cpu")
+        singles.append(alone.get_potential_energy())
+    assert calculator.get_potential_energy(atoms) == pytest.approx(np.mean(singles))
+    found = calculator.uncertainty()
+    assert found["energy"] == pytest.approx(np.std(singles, ddof=1))
+    assert found["energy"] > 0
+    assert found["energy_per_atom"] == pytest.approx(found["energy"] / len(atoms))
+    assert found["forces"].shape == (len(atoms), 3)
+    assert not found["forces"][:, 2].any()
+
+
+def sheared(atoms):
+    atoms.cell[1, 0] = 1.0
+
+
+def buckled(atoms):
+    atoms.positions[0, 2] += 0.5
+
+
+def strained(atoms):
+    atoms.set_cell(atoms.cell.array * 1.08, scale_atoms=True)
+
+
+def overlapping(atoms):
+    atoms.positions[1] = atoms.positions[0] + [0.1, 0, 0]
+
+
+def close(atoms):
+    atoms.positions[1] = atoms.positions[0] + [0.9, 0, 0]
+
+
+def isolated(atoms):
+    atoms.pbc = False
+
+
+def foreign(atoms):
+    atoms.numbers[3] = 14
+
+
+def not_numbers(atoms):
+    atoms.positions[2, 0] = np.nan
+
+
+def tiny(atoms):
+    del atoms[1:]
+    atoms.set_cell([1.1, 1.1, 10.0])
+
+
+REFUSED = {
+    sheared: "not orthogonal",
+    buckled: "flat sheets only",
+    strained: "mean bond is 1.5",
+    overlapping: "overlap",
+    close: "in training none were nearer",
+    isolated: "must be periodic in x and y",
+    foreign: "element Si is unknown to the model, which knows",
+    not_numbers: "must be finite",
+    tiny: "repeat the cell",
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_what_the_network_cannot_know_is_refused_in_one_line(model, change, message):
+    atoms = rattled()
+    change(atoms)
+    with pytest.raises(InputError, match=message) as caught:
+        Calculator(model, device="cpu").get_potential_energy(atoms)
+    assert "\n" not in str(caught.value)
+
+
+def test_extrapolation_is_allowed_when_asked_for_but_not_nonsense(model):
+    calculator = Calculator(model, device="cpu", extrapolate=True)
+    atoms = rattled()
+    strained(atoms)
+    assert np.isfinite(calculator.get_potential_energy(atoms))
+    overlapping(atoms)
+    with pytest.raises(InputError, match="overlap"):
+        calculator.get_potential_energy(atoms)
+
+
+def test_a_cnn_takes_its_training_cells_only(tmp_path):
+    calculator = Calculator(write_model(tmp_path / "cnn", CNN), device="cpu")
+    assert np.isfinite(calculator.get_potential_energy(rattled()))
+    with pytest.raises(InputError, match="takes one size of image"):
+        calculator.get_potential_energy(rattled((6, 2)))
+
+
+def test_models_that_are_none_are_refused(model, ensemble, tmp_path):
+    other = write_model(tmp_path / "carbon", elements=("C",))
+    for wrong, message in (
+        ("no-such-model", "no such model"),
+        ([], "empty list"),
+        ([model, other], "know different elements"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Calculator(wrong, device="cpu")
+    with pytest.raises(InputError, match="one of float32, float64"):
+        Calculator(model, dtype="float16")
+    with pytest.raises(InputError, match="one model has no spread"):
+        Calculator(model, device="cpu").uncertainty(rattled())
+
+
+def test_the_example_relaxes_and_moves_a_stone_wales_defect(model):
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        import stone_wales
+    finally:
+        sys.path.pop(0)
+    from extensive.structures.defects import stone_wales as defect
+    from extensive.structures.lattices import graphene
+
+    atoms = defect(graphene((4, 3)), 2.46, np.random.default_rng(0))
+    atoms.calc = Calculator(model, device="cpu", extrapolate=True)
+    assert stone_wales.relax(atoms, steps=3) > 0
+    assert abs(stone_wales.dynamics(atoms, 10)) < 100
