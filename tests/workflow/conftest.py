@@ -44,7 +44,7 @@ class Workflow:
 
     def planned(self, *args: str, preset: str | None = "smoke") -> dict[str, int]:
         """Rules that a dry-run would run, with their numbers of jobs."""
-        done = self.snakemake("--dry-run", "--quiet", *args, preset=preset)
+        done = self.snakemake("--dry-run", "--quiet", "rules", *args, preset=preset)
         jobs = {}
         for line in done.stdout.splitlines():
             words = line.split()

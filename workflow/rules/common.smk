@@ -24,9 +24,10 @@ RUN = f"results/{config['run']}"
 TORCH_ENV = "../../envs/torch-cuda.yaml" if config["device"] == "cuda" else "../../envs/torch-cpu.yaml"
 
 # One image for all jobs, used with `--sdm apptainer`; see envs/extensive.def.
-if os.environ.get("EXTENSIVE_CONTAINER"):
+IMAGE = os.environ.get("EXTENSIVE_CONTAINER")
+if IMAGE:
 
-    container: os.environ["EXTENSIVE_CONTAINER"]
+    container: IMAGE
 
 
 def code(*stages: str) -> list[str]:
