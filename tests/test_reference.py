@@ -21,6 +21,7 @@ from extensive.reference.chunks import Store, chunk_count, chunk_members, gather
 from extensive.reference.cost import cost_table
 from extensive.reference.label import Grower
 from extensive.reference.lennard_jones import label_dimer
+from extensive.reference.prediction import combination_weights
 from extensive.reference.settings import (
     DFTSettings,
     check_sheet,
@@ -233,6 +234,17 @@ def test_another_seed_start_or_temperature_is_another_trajectory():
     assert len(names) == 16
     longer = dynamics.Dynamics((300.0,), 2.0, 0.05, 500, 1)
     assert dynamics.trajectory_digest("sha256:a", longer, 0, 7) in names
+
+
+def test_the_predicted_start_combines_the_structures_that_come_nearest():
+    random = np.random.default_rng(1)
+    known = random.normal(0, 0.05, (3, 60, 2))
+    new = 1.5 * known[0] - 0.8 * known[1] + 0.3 * known[2]
+    weights = combination_weights(known - new)
+    assert weights == pytest.approx([1.5, -0.8, 0.3], abs=0.02)
+    assert weights.sum() == pytest.approx(1.0)
+    # One that is nearly the same outweighs the others.
+    assert combination_weights(known - known[1] + 1e-4)[1] == pytest.approx(1.0, abs=0.01)
 
 
 # --- the archive
