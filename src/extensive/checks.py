@@ -31,6 +31,9 @@ def check_config(config: dict[str, Any]) -> None:
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:
         raise InputError(f"training.ising.length: {wanted} is not among structures.ising, which has {lengths}")
+    timed = config["timing"]["networks"]["structure"]
+    if timed is not None and timed not in structures["datasets"]:
+        raise InputError(f"timing.networks.structure: {timed!r} is not among structures.datasets")
     for key, names in (
         ("timing.networks.models", config["timing"]["networks"]["models"]),
         ("sheet.model", [config["sheet"]["model"]]),

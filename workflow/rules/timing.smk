@@ -1,6 +1,8 @@
 """Timing: seconds of one energy against system size, by DFT and by networks, and the papers' largest sheet."""
 
 TIMED_MODELS = config["timing"]["networks"]["models"]
+# Where the cell that is repeated is not graphene, the data set that has it.
+TIMED_STRUCTURE = config["timing"]["networks"]["structure"]
 DFT_SIZES = ["x".join(map(str, supercell)) for supercell in config["timing"]["dft"]["supercells"]]
 
 for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [config["sheet"]["model"]])):
@@ -9,6 +11,10 @@ for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [co
             raise WorkflowError(
                 f"{key}: {name!r} is not among models of sheets; there are {', '.join(MODELS)}"
             )
+
+
+if TIMED_STRUCTURE is not None and TIMED_STRUCTURE not in SHEETS:
+    raise WorkflowError(f"timing.networks.structure: {TIMED_STRUCTURE!r} is not among structures.datasets")
 
 
 rule timings:
@@ -64,6 +70,7 @@ rule timing_dft:
 rule timing_networks:
     input:
         models=expand(result("models/{model}.pt"), model=TIMED_MODELS),
+        structures=[result(f"structures/{TIMED_STRUCTURE}.extxyz")] if TIMED_STRUCTURE else [],
         code=code("inference", "raster", "models", "timing/networks", "timing/measure", "timing/precision"),
     output:
         networks=result("timings/networks.csv"),

@@ -3,7 +3,7 @@
 import sys
 
 from extensive.errors import InputError
-from extensive.io import atomic_path, write_json
+from extensive.io import atomic_path, read_structures, write_json
 from extensive.timing.ceilings import measure_breakdown
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
@@ -11,12 +11,13 @@ from extensive.timing.networks import NetworkTimingSettings, time_networks, timi
 from extensive.timing.precision import measure_precision
 
 values = dict(snakemake.params.settings)
-values.pop("models")
+values.pop("models"), values.pop("structure")
 try:
     settings = NetworkTimingSettings(**values)
-    cell = timing_cell(snakemake.params.cell, snakemake.params.seed)
+    own = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
+    cell = own[0] if own else timing_cell(snakemake.params.cell, snakemake.params.seed)
     rows = time_networks(snakemake.input.models, cell, settings, snakemake.params.device, progress=True)
-    samples = [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
+    samples = own[:8] or [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
     precision = measure_precision(snakemake.input.models, samples, settings.dtypes)
     limits = measure_breakdown(snakemake.input.models, settings, snakemake.params.device)
     write_json(snakemake.output.hardware, {**hardware_record(), **limits})

@@ -108,7 +108,8 @@ def measure_breakdown(models: Sequence[str | Path], settings: NetworkTimingSetti
         result["ceilings"][name] = {f"{cores} cores": ceilings(cores, name) for cores in {1, settings.threads}}
         for path in models:
             potential = load_model(path, name)
-            if getattr(potential.network, "can_fuse", False):
+            # The sheet of the breakdown is carbon; models of other elements are timed without it.
+            if getattr(potential.network, "can_fuse", False) and "C" in potential.elements:
                 parts = [
                     breakdown(Engine(potential, dtype, name, settings.threads), source) for dtype in settings.dtypes
                 ]

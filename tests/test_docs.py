@@ -1,0 +1,23 @@
+"""Pages link to what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "config/README.md", *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        # Figures of results are made by a run.
+        if not re.match(r"[a-z]+:", target) and "results/" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_of_the_documentation_is_linked_from_somewhere():
+    texts = {page: page.read_text() for page in PAGES}
+    for page in ROOT.glob("docs/*.md"):
+        assert any(page.name in text for other, text in texts.items() if other != page), page.name
