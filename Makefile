@@ -32,7 +32,7 @@ format:
 
 labels:
 	envs/setup.sh run
-	.venv/bin/python -m extensive.reference.label --workers $(CORES)
+	.venv/bin/python -m extensive.reference.label --config config/labels.yaml --workers $(CORES)
 
 publish:
 	$(SNAKEMAKE) publish

@@ -209,7 +209,7 @@ def run_workers(count: int, arguments: list[str]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; see the module's text."""
     parser = argparse.ArgumentParser(description="Grow the archive of DFT labels; stop and restart at will.")
-    parser.add_argument("--config", default="config/config.yaml", help="preset that says what is wanted")
+    parser.add_argument("--config", default="config/labels.yaml", help="what is wanted")
     parser.add_argument("--archive", default=None, help="folder of the archive")
     parser.add_argument("--locks", default="results/labels-locks", help="folder of lock files, shared by workers")
     parser.add_argument("--hours", type=float, default=float("inf"), help="start nothing after this many hours")
