@@ -1,7 +1,9 @@
 """Conda environments, without conda: solved against recorded versions, installed, and used by jobs."""
 
+import ast
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -134,6 +136,45 @@ def test_typo_or_impossible_pin_is_named(change, culprit, channels, tmp_path):
     file.write_text(text.replace(*change))
     with pytest.raises(SolverError, match=culprit):
         lock.solve_file(file, channels)
+
+
+def scripts_of(environment: str) -> list[Path]:
+    """Scripts of the rules that name an environment."""
+    names = {"torch-cpu.yaml": "TORCH_ENV"}.get(environment, f'"../../envs/{environment}"')
+    found = set()
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in re.split(r"^(?=(?:use )?rule )", file.read_text(), flags=re.M):
+            script = re.search(r'script:\n +"\.\./scripts/(.+)"', rule)
+            if script and re.search(rf"conda:\n(?: +#.*\n)* +{re.escape(names)}", rule):
+                found.add(ROOT / "workflow" / "scripts" / script[1])
+    return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", ["dft.yaml", "torch-cpu.yaml", "figures.yaml"])
+def test_scripts_import_nothing_that_their_environment_lacks(environment, channels, tmp_path):
+    """A module that is installed here, but that the environment's file does not bring, cannot be imported."""
+    named, stand_in = tmp_path / "share" / "stand-in", tmp_path / "lib" / "stand-in"
+    named.mkdir(parents=True)
+    stand_in.mkdir(parents=True)
+    for record in lock.solve_file(ROOT / "envs" / environment, channels):
+        (named / record.name.source).touch()
+    shutil.copy(HERE / "conda" / "only_named_packages.py", stand_in / "sitecustomize.py")
+    scripts = scripts_of(environment)
+    assert scripts
+    statements = [
+        ast.unparse(node)
+        for script in scripts
+        for node in ast.parse(script.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(dict.fromkeys(statements))],
+        env={**os.environ, "PYTHONPATH": f"{stand_in}{os.pathsep}{ROOT / 'src'}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{environment}: {done.stderr[-2000:]}"
 
 
 def test_torch_of_a_gpu_is_locked_without_one_and_never_meets_the_cpu_build(channels):
