@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow]
 
 DATASETS = {"late": 6, "hungry": 2, "cancelled": 6, "moving": 8}
 TARGETS = [f"results/faults/reference/chunks/{name}.0.extxyz" for name in DATASETS]
-# Attempt 1 of `hungry` gets less memory than Python needs, attempt 1 of every chunk one minute.
+# Attempt 1 of `hungry` gets less memory than Python needs, and that of `late` one minute.
 SCARCE = [
     "--set-resources",
     "label_chunk:mem_mb=(120 if wildcards.dataset == 'hungry' and attempt == 1 else 1500)",
-    "label_chunk:runtime=attempt",
+    "label_chunk:runtime=(1 if wildcards.dataset == 'late' else 10) * attempt",
 ]
 OPTIONS = ["--configfile", "config/faults.yaml", "--jobs", "6", "--cores", "2"]
 
