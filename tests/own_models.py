@@ -47,5 +47,5 @@ def write_model(path: Path, config: ModelConfig = EDNN, seed: int = 0, elements=
         "families": ["graphene"],
         "n_train": len(learned),
     }
-    save_model(path, Potential(network, dict.fromkeys(elements, -9.0), 0.05), metadata)
+    save_model(path, Potential(network, dict.fromkeys(elements, -9.0), 5.0), metadata)
     return path

@@ -197,7 +197,7 @@ def test_sheet_and_its_file_agree(model, tmp_path, capsys):
     assert main(["sheet", str(model), "--file", str(tmp_path / "mine.extxyz"), *options]) == 0
     assert "96 atoms" in capsys.readouterr().out
     energy = pd.read_csv(tmp_path / "sheet.csv").energy_eV[0]
-    assert energy == pytest.approx(load_model(model).energies([atoms])[0], abs=1e-3)
+    assert energy == pytest.approx(load_model(model).energies([atoms])[0], rel=1e-5)
     assert not partial.exists()
 
 

@@ -141,7 +141,7 @@ def train(
     ),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train a network on labelled structures, and test it on those held back."""
+    """Train a network on labelled structures (eV, Angstrom), and test it on those held back (meV/atom)."""
     from extensive.config import load_config
     from extensive.evaluation import metrics, predict, write_evaluation
     from extensive.io import write_json
