@@ -22,6 +22,7 @@ from extensive.errors import InputError
 from extensive.io import atomic_path
 from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.raster import rasterize_open
+from extensive.training.optimizers import Muon
 from extensive.training.splits import DEVELOPMENT, assign_sets
 
 SEPARATION = "separation_A"
@@ -34,7 +35,7 @@ PIXELS = {2: 32, 3: 24}
 class DimerSettings:
     """Keys of `training.dimers`."""
 
-    steps: int = 4000
+    steps: int = 3000
     batch_size: int = 64
     learning_rate: float = 2e-3
     sigma_A: float = 0.5  # wide enough for the coarse grid: a Gaussian is seen by several pixels
@@ -112,8 +113,10 @@ def train_dimers(
     with torch.no_grad():
         sample = place(targets[:256, 1], dimensions, box, settings.margin_A, rng)
         network.standardize.fit(draw_images(config, sample, box))
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, settings.steps)
+    optimizer = Muon(network.parameters(), settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, settings.steps, cycle_momentum=False
+    )
     rows: list[dict[str, Any]] = []
     for step in tqdm(range(settings.steps), desc=name, unit="step", mininterval=2.0):
         batch = targets[rng.integers(len(targets), size=settings.batch_size)]

@@ -19,6 +19,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path
 from extensive.models import ModelConfig, Potential, build_model, save_model
+from extensive.training.optimizers import Muon
 
 # Share of the training lattices that is held back for the curve.
 VALIDATION = 0.1
@@ -31,7 +32,7 @@ class IsingSettings:
     """Keys of `training.ising`."""
 
     length: int = 8  # lattices of this side are trained on
-    steps: int = 20_000
+    steps: int = 10_000
     batch_size: int = 256
     learning_rate: float = 3e-3
     focus_px: int = 4
@@ -73,9 +74,10 @@ def train_ising(
     n_held = max(1, int(VALIDATION * len(spins)))
     scale = float(energies[n_held:].std()) / (side // settings.focus_px)
     potential = Potential(network, {}, scale)
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    # With Adam as long, the median error is ten times this one's.
+    optimizer = Muon(network.parameters(), settings.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, settings.steps, final_div_factor=1e3
+        optimizer, settings.learning_rate, settings.steps, final_div_factor=1e3, cycle_momentum=False
     )
     rng = np.random.default_rng([seed, 3])
     rows: list[dict[str, Any]] = []

@@ -103,6 +103,17 @@ def rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
     return settings.final_rate + (1.0 - settings.final_rate) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+def energy_weight(step: int, steps: int, settings: TrainingSettings) -> float:
+    """Weight of the energies at `step` of `steps`, going geometrically from `energy_weight` to its final value.
+
+    Forces are learned first, energies are brought in line later: a heavy weight from the start hides the forces.
+    """
+    first, last = settings.energy_weight, settings.final_energy_weight
+    if last is None or first == 0 or last == 0:
+        return first
+    return first * (last / first) ** (step / max(1, steps - 1))
+
+
 def _penalty(errors: Tensor, settings: TrainingSettings) -> Tensor:
     if settings.loss == "mse":
         return errors.square()
@@ -135,15 +146,19 @@ def _backward(
     n_atoms: int,
     units: LossUnits,
     settings: TrainingSettings,
+    weight: float,
 ) -> float:
-    """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss."""
+    """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss.
+
+    `weight` is that of the energies at this step.
+    """
     n_components = 2 * n_atoms
     total = 0.0
     for group in groups:
         energy_errors, force_errors = group_errors(potential, group, training=True)
         if units.per_atom:
             energy_errors = energy_errors / group.counts
-        loss = settings.energy_weight * _penalty(energy_errors / units.energy, settings).sum() / n_structures
+        loss = weight * _penalty(energy_errors / units.energy, settings).sum() / n_structures
         if force_errors is not None:
             penalty = _penalty(force_errors / units.forces, settings).sum()
             loss = loss + settings.forces_weight * penalty / n_components
@@ -240,12 +255,13 @@ def train(
         for index, (groups, n_structures, n_atoms) in enumerate(batches):
             step = epoch * per_epoch + index
             rate = settings.learning_rate * rate_factor(step, epochs * per_epoch, settings)
+            weight = energy_weight(step, epochs * per_epoch, settings)
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             with autocast:
                 groups = [_to(group, device) for group in groups]
-                share = _backward(potential, groups, n_structures, n_atoms, units, settings)
+                share = _backward(potential, groups, n_structures, n_atoms, units, settings, weight)
             loss += ranks.sum_gradients(potential.network.parameters(), share)
             if settings.clip_norm:
                 torch.nn.utils.clip_grad_norm_(potential.network.parameters(), settings.clip_norm)

@@ -22,6 +22,7 @@ class TrainingSettings:
     labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
     forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
     energy_weight: float = 1.0
+    final_energy_weight: float | None = None  # what it grows to by the end; None: constant
     scaling: str = "rms"  # energies scaled to [0, 1] over the training set ('minmax', papers) or by their spread
     loss: str = "mse"  # squared error (papers), or 'huber': linear beyond `huber_delta` spreads
     huber_delta: float = 0.1
