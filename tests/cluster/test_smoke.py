@@ -26,6 +26,10 @@ def finished(slurm, repository_run):
     return run.root / "results" / smoke["run"], slurm.jobs()[before:], output
 
 
+def megabytes(text: str) -> float:
+    return float(text[:-1]) * {"M": 1, "G": 1024}[text[-1]]
+
+
 def test_every_stage_was_a_slurm_job(finished):
     folder, jobs, _ = finished
     done = " ".join(job["comment"] for job in jobs if job["state"] == "COMPLETED")
@@ -50,7 +54,7 @@ def test_jobs_used_less_than_they_asked_for(finished):
         ("train", "rule_train_wildcards"),
         ("timing", "rule_timing_dft_"),
     ):
-        asked = [float(job["memory"].rstrip("M")) for job in jobs if rule in job["comment"]]
+        asked = [megabytes(job["memory"]) for job in jobs if rule in job["comment"]]
         used = [pd.read_csv(file, sep="\t").max_rss.max() for file in (folder / "benchmarks" / stage).glob("*.tsv")]
         assert asked
         assert max(used) < min(asked), stage
