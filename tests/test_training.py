@@ -408,7 +408,7 @@ def test_dimers_energy_and_separation_are_read_off_images(tmp_path, dimensions):
     for atoms in structures:
         ratio = (3.4 / atoms.info["separation_A"]) ** 6
         atoms.info[keys.REF_ENERGY] = 4 * 0.0103 * (ratio**2 - ratio)
-    settings = DimerSettings(steps=150, batch_size=16 if dimensions == 2 else 48, separation_A=(3.4, 7.0))
+    settings = DimerSettings(steps=150, batch_size=16 if dimensions == 2 else 32, separation_A=(3.4, 7.0))
     tables = train_dimers("d", structures, settings, 0, tmp_path / "d", tmp_path / "d.csv")
     table = tables["test"]
     error = (table["separation_predicted_A"] - table["separation_true_A"]).abs().mean()

@@ -36,7 +36,7 @@ class DimerSettings:
     """Keys of `training.dimers`."""
 
     steps: int = 3000
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 2e-3
     sigma_A: float = 0.5  # wide enough for the coarse grid: a Gaussian is seen by several pixels
     separation_A: tuple[float, float] = (3.4, 7.0)  # trained within; outside is extrapolation
