@@ -7,9 +7,13 @@ CONFIG ?= config/config.yaml
 SNAKEMAKE = .venv/bin/snakemake --cores $(CORES) --configfile $(CONFIG)
 export OMP_NUM_THREADS ?= 1
 
+# A run that was killed leaves Snakemake's lock behind. Holding a lock of our own, which dies with its process, shows that
+# no other `make run` is at work here, so that Snakemake's may be taken away.
 run:
 	envs/setup.sh run
-	$(SNAKEMAKE)
+	@mkdir -p results
+	@flock --nonblock --conflict-exit-code 75 results/run.lock sh -c '$(SNAKEMAKE) --quiet all --unlock && $(SNAKEMAKE)' \
+	    || { [ $$? -ne 75 ] || echo "make run: another run is at work in this folder" >&2; exit 1; }
 	$(SNAKEMAKE) --report results/$$(.venv/bin/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)'))['run'])")/report.html
 
 smoke:
