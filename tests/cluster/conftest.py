@@ -101,6 +101,16 @@ class Run:
                 stderr=subprocess.STDOUT,
             )
 
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_) -> None:
+        """End what a failed test leaves."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            subprocess.run(["scancel", f"--user={os.getuid()}"], check=False)
+
     def wait_for(self, condition, what: str, timeout_s: float = 600):
         """What `condition` returns once it is true; snakemake must not have ended before."""
         end = time.monotonic() + timeout_s

@@ -66,7 +66,11 @@ def at_work(slurm, labels: Labels, dataset: str) -> dict[str, str] | None:
 
 
 def test_labels_survive_every_mishap(slurm, repository_run):
-    run = repository_run("faults")
+    with repository_run("faults") as run:
+        go_through_every_mishap(slurm, run)
+
+
+def go_through_every_mishap(slurm, run) -> None:
     smoke, faults = (
         yaml.safe_load(file.read_text()) for file in (run.root / "config/smoke.yaml", HERE / "faults.yaml")
     )
@@ -89,7 +93,7 @@ def test_labels_survive_every_mishap(slurm, repository_run):
     run.wait_for(lambda: chunk_job(slurm, "late", "RUNNING", "COMPLETED"), "its resubmission")
     limits = [job["limit"] for job in chunk_job(slurm, "late", "TIMEOUT", "RUNNING", "COMPLETED")]
     assert limits[:2] == ["1:00", "2:00"]
-    assert chunk_job(slurm, "cancelled", "CANCELLED")
+    run.wait_for(lambda: chunk_job(slurm, "cancelled", "CANCELLED"), "the cancelled job's end")
     run.wait_for(lambda: chunk_job(slurm, "hungry", "COMPLETED"), "the hungry job with more memory")
     memory = [job["memory"] for job in slurm.jobs(comment="rule_label_chunk_wildcards_hungry_0")]
     assert memory[:2] == ["120M", "1500M"]

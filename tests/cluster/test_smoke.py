@@ -21,8 +21,9 @@ def finished(slurm, repository_run):
         smoke |= yaml.safe_load((HERE / "small.yaml").read_text())
     (run.root / "config/preset.yaml").write_text(yaml.safe_dump(smoke))
     before = len(slurm.jobs())
-    run.start("--configfile", "config/preset.yaml", "--cores", "2")
-    output = run.finish(timeout_s=3000)
+    with run:
+        run.start("--configfile", "config/preset.yaml", "--cores", "2")
+        output = run.finish(timeout_s=3000)
     return run.root / "results" / smoke["run"], slurm.jobs()[before:], output
 
 
