@@ -1,6 +1,6 @@
 # make run    sets up and runs the default preset        make test    sets up and runs the tests
 # make labels grows the archive of reference energies    make check   style only
-.PHONY: run test smoke labels publish report check format clean
+.PHONY: run test test-cluster smoke labels publish report check format clean
 
 CORES ?= 2
 CONFIG ?= config/config.yaml
@@ -22,7 +22,12 @@ smoke:
 test:
 	envs/setup.sh test
 	$(MAKE) check
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not slurm"
+
+# A real Slurm, installed and started for the tests (root only); they take their time.
+test-cluster:
+	envs/setup.sh test
+	.venv/bin/python -m pytest -m slurm
 
 check:
 	.venv/bin/ruff check
