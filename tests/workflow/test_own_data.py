@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+from private_copy import copy_tree
 
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 
@@ -13,8 +14,6 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def own_data(tmp_path_factory):
-    from conftest import copy_tree
-
     workflow = copy_tree(tmp_path_factory.mktemp("own"))
     environment = {**workflow.environment(), "PYTHONPATH": str(workflow.root / "src")}
     subprocess.run([sys.executable, "examples/make-data.py"], cwd=workflow.root, env=environment, check=True)
