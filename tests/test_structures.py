@@ -338,8 +338,8 @@ def test_presets_make_every_family_and_set(preset):
     assert sets == {"development", "independent-md", "supercells", "interpolation", "extrapolation"}
 
 
-def test_default_preset_has_the_large_cells_of_the_transfer_test():
-    datasets = load_config(ROOT / "config" / "config.yaml")["structures"]["datasets"]
+def test_the_archive_grows_towards_the_large_cells_of_the_transfer_test():
+    datasets = load_config(ROOT / "config" / "labels.yaml")["structures"]["datasets"]
     sizes = {4 * np.prod(s["supercell"]): s["count"] for s in datasets.values() if s["set"] == "supercells"}
     assert sizes[120] >= 8
     assert sizes[240] >= 4

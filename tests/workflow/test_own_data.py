@@ -9,7 +9,7 @@ from private_copy import copy_tree
 
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ FIGURES = (
     "dimers",
     "ising",
 )
-pytestmark = [pytest.mark.dft, pytest.mark.slow]
+# The first test waits for the whole smoke run, on a machine that may be busy.
+pytestmark = [pytest.mark.dft, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def edit(workflow, path: str) -> None:
