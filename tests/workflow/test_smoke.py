@@ -94,7 +94,7 @@ def test_editing_the_raster_reruns_from_raster_on_never_dft(smoke_run, restore):
 
 
 def test_editing_the_reference_stage_reruns_labels(smoke_run, restore):
-    path = "src/extensive/reference/gpaw.py"
+    path = "src/extensive/reference/calculation.py"
     restore(path)
     edit(smoke_run, path)
     rules = smoke_run.planned()
