@@ -5,7 +5,8 @@ import os
 import sys
 
 # Snakemake exports the rule's threads; this is a timing of one core, whatever the rule reserves.
-os.environ["OMP_NUM_THREADS"] = "1"
+for name in ("OMP", "OPENBLAS", "GOTO", "MKL"):
+    os.environ[f"{name}_NUM_THREADS"] = "1"
 
 from dataclasses import asdict
 
