@@ -5,8 +5,9 @@ import os
 import sys
 
 # Snakemake exports the rule's threads; this is a timing of one core, whatever the rule reserves.
-for name in ("OMP", "OPENBLAS", "GOTO", "MKL"):
-    os.environ[f"{name}_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
 
 from dataclasses import asdict
 
