@@ -4,7 +4,7 @@
 
 CORES ?= 2
 CONFIG ?= config/config.yaml
-SNAKEMAKE = .venv/bin/snakemake --cores $(CORES) --configfile $(CONFIG)
+SNAKEMAKE = .venv/bin/snakemake --configfile $(CONFIG) --cores $(CORES)
 export OMP_NUM_THREADS ?= 1
 
 # A run that was killed leaves Snakemake's lock behind. Holding a lock of our own, which dies with its process, shows that

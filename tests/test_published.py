@@ -58,7 +58,8 @@ def test_metrics_are_those_of_the_predictions(file):
     error = (table.energy_predicted_eV - table.energy_dft_eV).abs() / table.n_atoms * 1000
     quoted = metrics.get("mae_meV_per_atom")
     if quoted is not None:
-        assert error.mean() == pytest.approx(quoted, rel=1e-6)
+        # The table holds a finite number of digits.
+        assert error.mean() == pytest.approx(quoted, rel=1e-3, abs=1e-3)
 
 
 @published
