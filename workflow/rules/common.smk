@@ -84,7 +84,7 @@ def convergence_files(wildcards: object) -> list[str]:
 
 def fixed_images(model: str) -> list[str]:
     """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
-    if config["models"][model]["training"]["augmentation"] is not None:
+    if TRAINED[model]["training"]["augmentation"] is not None:
         return []
     return expand(result("raster/{dataset}.h5"), dataset=DEVELOPMENT)
 
@@ -98,7 +98,17 @@ def data_sets(part: str) -> list[str]:
 
 def sets_of(model: str) -> list[str]:
     """A cnn takes one size of image, so larger cells are not for it."""
-    return [part for part in PRESENT if part != "supercells" or MODELS[model]["network"] == "ednn"]
+    return [part for part in PRESENT if part != "supercells" or TRAINED[model]["network"] == "ednn"]
+
+
+def study_members(study: str) -> list:
+    """Trainings that a study asks for."""
+    return [member for member in STUDIES if member.study == study]
+
+
+def study_sets(study: str, member) -> list[str]:
+    """Sets that a member of a study is judged on."""
+    return [part for part in SETS_OF_STUDY[study] if part in sets_of(member.model)]
 
 
 def alone(threads: int) -> int:

@@ -24,7 +24,7 @@ rule evaluate:
         splits=result("splits.json"),
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
-        code=code("errors", "io", "keys", "raster", "models", "evaluation"),
+        code=code("components", "errors", "io", "keys", "raster", "models", "evaluation"),
     output:
         predictions=result("predictions/{model}-{set}.csv"),
         metrics=result("predictions/{model}-{set}-metrics.json"),
@@ -33,7 +33,7 @@ rule evaluate:
     benchmark:
         result("benchmarks/evaluate/{model}-{set}.tsv")
     wildcard_constraints:
-        model=one_of(MODELS),
+        model=one_of(TRAINED),
         set=one_of(PRESENT),
     conda:
         TORCH_ENV

@@ -252,6 +252,55 @@ use rule figure_inputs as figure_learning_curves with:
         numbers=caption_numbers,
 
 
+use rule figure_learning_curves as figure_ablation with:
+    input:
+        ablation=f"{RUN}/tables/ablation.csv",
+        code=figure_code("ablation"),
+    output:
+        **figure_files("ablation", "Accuracy", "what each ingredient of the recipe is worth"),
+    log:
+        f"{RUN}/logs/figures/ablation.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/ablation.tsv"
+    params:
+        module="ablation",
+        numbers=caption_numbers,
+
+
+use rule figure_learning_curves as figure_context with:
+    input:
+        context=f"{RUN}/tables/context.csv",
+        code=figure_code("context"),
+    output:
+        **figure_files("context", "Accuracy", "error against the width of the context"),
+    log:
+        f"{RUN}/logs/figures/context.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/context.tsv"
+    params:
+        module="context",
+        numbers=caption_numbers,
+
+
+use rule figure_learning_curves as figure_calibration with:
+    input:
+        **{
+            part.replace("-", "_"): f"{RUN}/predictions/{EDNN}-ensemble-{part}.csv"
+            for part in PRESENT
+            if part != "validation"
+        },
+        code=figure_code("calibration"),
+    output:
+        **figure_files("calibration", "Accuracy", "the ensemble's uncertainty against its error"),
+    log:
+        f"{RUN}/logs/figures/calibration.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures/calibration.tsv"
+    params:
+        module="calibration",
+        numbers=caption_numbers,
+
+
 use rule figure_inputs as figure_convergence with:
     input:
         convergence=f"{RUN}/reference/convergence.csv",

@@ -1,13 +1,19 @@
 """Training: splits, the networks of the sheets, and those of the two model systems."""
 
-from extensive import plan
+from extensive import plan, studies
 
 MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
 # Networks of users' own images; see rule train_images.
 IMAGE_MODELS = [name for name in config["models"] if name not in MODELS]
 DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]["set"] == "development"]
+# Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
+try:
+    STUDIES = studies.members(config) if DEVELOPMENT else {}
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}
 # What a training depends on, beside its data.
-TRAINING_CODE = ("domain", "errors", "io", "keys", "raster", "images", "models", "training")
+TRAINING_CODE = ("components", "domain", "errors", "io", "keys", "raster", "images", "models", "training")
 
 if MODELS and not DEVELOPMENT:
     raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")
@@ -56,20 +62,20 @@ rule train:
     benchmark:
         result("benchmarks/train/{model}.tsv")
     wildcard_constraints:
-        model=one_of(MODELS),
+        model=one_of(TRAINED),
     conda:
         TORCH_ENV
     threads: 2
     resources:
-        mem_mb=growing(lambda wildcards: plan.training_memory_MB(config, MODELS[wildcards.model])),
+        mem_mb=growing(lambda wildcards: plan.training_memory_MB(config, TRAINED[wildcards.model])),
         runtime=growing(
             lambda wildcards: plan.minutes(
-                plan.training_seconds(MODELS[wildcards.model], gpu=config["device"] == "cuda")
+                plan.training_seconds(TRAINED[wildcards.model], gpu=config["device"] == "cuda")
             )
         ),
         gpu=int(config["device"] == "cuda"),
     params:
-        model=lambda wildcards: config["models"][wildcards.model],
+        model=lambda wildcards: TRAINED[wildcards.model],
         device=config["device"],
         # Not an output: what lies there outlives a killed job.
         checkpoints=result("checkpoints/{model}"),

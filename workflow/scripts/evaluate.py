@@ -4,6 +4,7 @@ import sys
 
 import torch
 
+from extensive.components import ENERGY, with_target
 from extensive.errors import InputError
 from extensive.evaluation import predict, write_evaluation
 from extensive.io import read_json, read_structures
@@ -15,7 +16,8 @@ try:
     members = set(read_json(snakemake.input.splits)[snakemake.wildcards.set])
     structures = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
     chosen = [atoms for atoms in structures if atoms.info[STRUCTURE_ID] in members]
-    table = predict(load_model(snakemake.input.weights), chosen)
+    target = read_json(snakemake.input.description)["metadata"]["training"].get("target", ENERGY)
+    table = predict(load_model(snakemake.input.weights), with_target(chosen, target))
     write_evaluation(table, snakemake.output.predictions, snakemake.output.metrics)
 except InputError as error:
     sys.exit(f"evaluate: {error}")

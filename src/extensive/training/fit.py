@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 
 from extensive import keys
+from extensive.components import with_target
 from extensive.domain import measure
 from extensive.errors import InputError
 from extensive.images import read_images
@@ -52,8 +53,8 @@ def train_model(
     if missing:
         raise InputError(f"models.{name}: {missing[0]} is in the splits but not among the labelled structures")
     members = choose(splits[keys.TRAIN], settings.labels, settings.seed)
-    learned = [by_id[member] for member in members]
-    held = [by_id[member] for member in splits[keys.VALIDATION]]
+    learned = with_target([by_id[member] for member in members], settings.target)
+    held = with_target([by_id[member] for member in splits[keys.VALIDATION]], settings.target)
     elements = _elements(config, learned)
     references = fit_reference_energies(learned, elements)
     torch.manual_seed(settings.seed)

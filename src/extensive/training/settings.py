@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from extensive.components import ENERGY, PARTS
 from extensive.errors import InputError
 from extensive.training.augment import Augmentation
 
@@ -20,6 +21,7 @@ class TrainingSettings:
     batch_size: int = 8
     seed: int = 0
     labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
+    target: str = "energy"  # or a part of it; see extensive.components
     forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
     energy_weight: float = 1.0
     final_energy_weight: float | None = None  # what it grows to by the end; None: constant
@@ -53,6 +55,10 @@ class TrainingSettings:
                 raise InputError(f"training.{key}: {getattr(self, key)}; it must be positive")
         if not 0 <= self.ema < 1:
             raise InputError(f"training.ema: {self.ema}; a decay is at least 0 and below 1")
+        if self.target not in (ENERGY, *PARTS):
+            raise InputError(f"training.target: {self.target!r}; it must be one of {[ENERGY, *PARTS]}")
+        if self.target != ENERGY and self.forces_weight:
+            raise InputError(f"training.target: {self.target}; forces belong to the whole energy: set forces_weight: 0")
         if self.energy_weight < 0 or self.forces_weight < 0 or self.energy_weight + self.forces_weight == 0:
             raise InputError("training.energy_weight, forces_weight: must not be negative, nor both 0")
 

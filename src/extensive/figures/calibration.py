@@ -1,0 +1,69 @@
+"""Figure `calibration`: whether the ensemble's uncertainty says how large the error is."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from extensive.figures.style import (
+    BLACK,
+    DOUBLE_IN,
+    GREY,
+    Drawing,
+    new_figure,
+    panel_title,
+    read_table,
+    scatter,
+    series_style,
+    styled,
+)
+from extensive.keys import MEV_PER_EV, PREDICTION_COLUMNS
+
+COLUMNS = (*PREDICTION_COLUMNS, "energy_std_eV")
+LEAST = 1e-3  # meV/atom; a logarithmic axis has no zero
+
+
+def from_files(**paths: str) -> Drawing:
+    """Draw from predictions CSVs of an ensemble given as <set>=path."""
+    return draw({name.replace("_", "-"): read_table(path, COLUMNS) for name, path in paths.items()})
+
+
+@styled
+def draw(tables: dict[str, pd.DataFrame]) -> Drawing:
+    """(a) error against uncertainty, meV/atom; (b) share of errors within so many standard deviations.
+
+    A calibrated normal error lies within z standard deviations with the probability that the grey line shows.
+    """
+    parts = [table.assign(set=name) for name, table in tables.items() if len(table)]
+    everything = pd.concat(parts, ignore_index=True)
+    scale = MEV_PER_EV / everything["n_atoms"]
+    everything["error_meV_per_atom"] = (everything["energy_predicted_eV"] - everything["energy_dft_eV"]) * scale
+    everything["std_meV_per_atom"] = everything["energy_std_eV"] * scale
+    figure = new_figure(DOUBLE_IN, 3.1)
+    against, shares = figure.subplots(1, 2)
+    reach = np.linspace(0, 4, 81)
+    normal = [math.erf(z / math.sqrt(2)) for z in reach]
+    for index, (name, part) in enumerate(everything.groupby("set", sort=False)):
+        error = np.maximum(part["error_meV_per_atom"].abs(), LEAST)
+        deviation = np.maximum(part["std_meV_per_atom"], LEAST)
+        scatter(against, deviation, error, series_style(index), 12, zorder=2, label=name)
+        within = [(error / deviation <= z).mean() for z in reach]
+        shares.plot(reach, within, color=series_style(index)[0])
+    ends = [everything["std_meV_per_atom"].clip(LEAST).min(), everything["std_meV_per_atom"].max()]
+    against.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
+    against.set(xscale="log", yscale="log")
+    against.set(xlabel="uncertainty, one standard deviation (meV/atom)", ylabel="absolute error (meV/atom)")
+    shares.plot(reach, normal, color=BLACK, linestyle=":", label="normal distribution")
+    shares.set(xlabel="error / uncertainty", ylabel="share of structures within", ylim=(0, 1.02))
+    shares.legend(loc="lower right")
+    panel_title(against, "a", "each structure")
+    panel_title(shares, "b", "all of a set")
+    figure.legend(*against.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    ratio = everything["error_meV_per_atom"].abs() / everything["std_meV_per_atom"].clip(LEAST)
+    ranks = everything[["error_meV_per_atom", "std_meV_per_atom"]].abs().rank().corr().iloc[0, 1]
+    numbers = {
+        "within_two": float((ratio <= 2).mean()),
+        "median_ratio": float(ratio.median()),
+        "rank_correlation": None if np.isnan(ranks) else float(ranks),
+    }
+    return Drawing(figure, everything, numbers)

@@ -1,0 +1,127 @@
+"""Studies: which variants are trained, that each differs from its model as it says, what is collected of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+
+from extensive import keys, studies
+from extensive.components import PARTS, with_target
+from extensive.config import complete_config, load_config
+from extensive.errors import InputError
+from extensive.figures import ablation, calibration, context
+from extensive.paths import repository_root
+
+BASE = {
+    "run": "studies",
+    "models": {"ednn": {"network": "ednn"}, "cnn": {"network": "cnn"}},
+    "studies": {
+        "seeds": 2,
+        "ensembles": ["ednn"],
+        "learning_curves": {
+            "labels": [4, 8],
+            "models": {"ednn-energies": {"model": "ednn", "changes": {"training": {"forces_weight": 0}}}},
+        },
+        "ablation": {"variants": {"narrow": {"sigma_A": 0.1}}},
+        "components": {"targets": ["kinetic"]},
+    },
+}
+
+
+def changed(**studies_of):
+    return complete_config({**BASE, "studies": {**BASE["studies"], **studies_of}})
+
+
+def test_variants_differ_as_they_say_and_by_nothing_else():
+    config = complete_config(BASE)
+    found = studies.members(config)
+    assert len(found) == 2 + 4 + 2 + 1
+    base = config["models"]["ednn"]
+    for member, entry in found.items():
+        differing = {key for key in entry if entry[key] != base[key]} - {"training"}
+        assert differing == ({"sigma_A"} if member.study == studies.ABLATION else set())
+        in_training = {key for key in base["training"] if entry["training"][key] != base["training"][key]} - {"seed"}
+        expected = {
+            studies.LEARNING_CURVES: {"forces_weight", "labels"},
+            studies.COMPONENTS: {"forces_weight", "target"},
+        }
+        assert in_training == expected.get(member.study, set())
+        assert entry["training"]["seed"] == member.seed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ensembles": ["edn"]}, "studies.seeds: 'edn' is not among models"),
+        ({"ablation": {"variants": {"x": {"sigma": 0.1}}}}, "unknown key 'models.ednn-ablation-x-seed0.sigma'"),
+        ({"ablation": {"variants": {"x": {"sigma_A": -1}}}}, "studies.ablation.x"),
+    ],
+)
+def test_a_study_that_makes_no_model_is_named(wrong, message):
+    with pytest.raises(InputError, match=message.replace("'", ".")):
+        studies.members(changed(**wrong))
+
+
+def test_presets_name_models_that_exist():
+    for preset in sorted((repository_root() / "config").glob("*.yaml")):
+        config = load_config(preset)
+        if config["models"]:
+            studies.members(config)
+
+
+def test_collect_reads_what_was_trained_and_how_well(tmp_path):
+    member = next(m for m in studies.members(complete_config(BASE)) if m.study == studies.LEARNING_CURVES)
+    model = {"context_px": 5, "model": {"pixel_size_A": 0.4}, "metadata": {"n_train": 3, "seconds": 7.0}}
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    (tmp_path / "test.json").write_text(json.dumps({"count": 2, "mae_meV_per_atom": 1.5}))
+    (tmp_path / "none.json").write_text(json.dumps({"count": 0}))
+    files = [{"test": str(tmp_path / "test.json"), "supercells": str(tmp_path / "none.json")}]
+    table = studies.collect([member], [tmp_path / "model.json"], files)
+    assert len(table) == 1
+    row = table.iloc[0]
+    assert (row["n_labels"], row["set"], row["mae_meV_per_atom"], row["context_A"]) == (3, "test", 1.5, 2.0)
+    assert np.isnan(row["forces_mae_meV_per_A"])
+
+
+def test_an_ensemble_is_the_mean_and_its_spread():
+    table = synthetic.predictions("test")
+    shifted = table.assign(energy_predicted_eV=table["energy_predicted_eV"] + 2.0)
+    both = studies.ensemble([table, shifted])
+    np.testing.assert_allclose(both["energy_predicted_eV"], table["energy_predicted_eV"] + 1.0)
+    np.testing.assert_allclose(both["energy_std_eV"], np.sqrt(2.0))
+    with pytest.raises(InputError, match="different structures"):
+        studies.ensemble([table, table.iloc[::-1].reset_index(drop=True)])
+    with pytest.raises(InputError, match="no spread"):
+        studies.ensemble([table])
+
+
+def test_parts_of_a_label_add_up_to_its_energy():
+    from extensive.reference.archive import Archive
+
+    archive = Archive(repository_root() / "results/published/labels")
+    archive.refresh()
+    labelled = next(iter(archive.by_digest().values()))
+    parts = {target: with_target([labelled], target)[0] for target in PARTS}
+    stored = json.loads(labelled.info[keys.REF_COMPONENTS])
+    total = sum(atoms.info[keys.REF_ENERGY] for atoms in parts.values())
+    # The label is the free energy: the electrons' entropy counts, the extrapolation to zero width does not.
+    assert total + stored["entropy"] == pytest.approx(labelled.info[keys.REF_ENERGY], abs=1e-5)
+    assert all(keys.REF_FORCES not in atoms.arrays for atoms in parts.values())
+    labelled.info.pop(keys.REF_COMPONENTS)
+    with pytest.raises(InputError, match="no REF_components"):
+        with_target([labelled], "kinetic")
+
+
+def test_figures_of_studies_show_every_row():
+    rows = [("full", "ednn", s, "validation", 1.0 + s, 9.0) for s in range(2)]
+    rows += [("no forces", "ednn", s, "validation", 5.0 + s, np.nan) for s in range(2)]
+    drawing = ablation.draw(pd.DataFrame(rows, columns=list(ablation.COLUMNS)))
+    assert drawing.numbers["mean"]["full"] == {"mae_meV_per_atom": 1.5, "forces_mae_meV_per_A": 9.0}
+    assert "forces_mae_meV_per_A" not in drawing.numbers["mean"]["no forces"]
+    rows = [(f"c{c}", c, s, "validation", 9.0 / c + s, 1.0) for c in (2.0, 3.0) for s in range(2)]
+    assert context.draw(pd.DataFrame(rows, columns=list(context.COLUMNS))).numbers["best_context_A"] == 3.0
+    table = synthetic.predictions("test")
+    spread = table.assign(energy_std_eV=(table["energy_predicted_eV"] - table["energy_dft_eV"]).abs() / 1.5)
+    assert calibration.draw({"test": spread}).numbers["within_two"] == 1.0

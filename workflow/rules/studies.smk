@@ -1,0 +1,115 @@
+"""Studies: learning curves, ablations, error bars and parts of the energy, from variants of the models."""
+
+STUDY_SETS = [part for part in PRESENT if part != "extrapolation"]
+# Judged on the validation set: what a recipe is chosen by must not be what it is quoted on.
+SETS_OF_STUDY = {
+    studies.LEARNING_CURVES: STUDY_SETS,
+    studies.ABLATION: ["validation"],
+    studies.CONTEXT: ["validation"],
+    studies.SEEDS: STUDY_SETS,
+}
+ENSEMBLES = config["studies"]["ensembles"] if config["studies"]["seeds"] > 1 else []
+PARTS_OF_ENERGY = study_members(studies.COMPONENTS)
+STUDY_FIGURES = [
+    *[
+        study
+        for study in (studies.LEARNING_CURVES, studies.ABLATION, studies.CONTEXT)
+        if study_members(study)
+    ],
+    *(["components"] if PARTS_OF_ENERGY else []),
+    *(["calibration"] if ENSEMBLES else []),
+]
+
+
+rule studies:
+    input:
+        expand(result("tables/{study}.csv"), study=[s for s in SETS_OF_STUDY if study_members(s)]),
+        [result(f"predictions/{model}-ensemble-{part}.csv") for model in ENSEMBLES for part in sets_of(model)],
+        expand(result("figures/{figure}.png"), figure=STUDY_FIGURES),
+
+
+rule study_table:
+    input:
+        descriptions=lambda wildcards: [
+            result(f"models/{m.model}.json") for m in study_members(wildcards.study)
+        ],
+        metrics=lambda wildcards: [
+            result(f"predictions/{m.model}-{part}-metrics.json")
+            for m in study_members(wildcards.study)
+            for part in study_sets(wildcards.study, m)
+        ],
+        code=code("errors", "io", "keys", "studies"),
+    output:
+        result("tables/{study}.csv"),
+    log:
+        result("logs/studies/{study}.log"),
+    benchmark:
+        result("benchmarks/studies/{study}.tsv")
+    wildcard_constraints:
+        study=one_of(SETS_OF_STUDY),
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        members=lambda wildcards: [vars(m) for m in study_members(wildcards.study)],
+        sets=lambda wildcards: [study_sets(wildcards.study, m) for m in study_members(wildcards.study)],
+    message:
+        "Table of the study {wildcards.study}"
+    script:
+        "../scripts/study-table.py"
+
+
+rule ensemble:
+    input:
+        predictions=lambda wildcards: [
+            result(f"predictions/{m.model}-{wildcards.set}.csv")
+            for m in study_members(studies.SEEDS)
+            if m.base == wildcards.model
+        ],
+        code=code("errors", "io", "keys", "studies"),
+    output:
+        result("predictions/{model}-ensemble-{set}.csv"),
+    log:
+        result("logs/studies/{model}-ensemble-{set}.log"),
+    benchmark:
+        result("benchmarks/studies/{model}-ensemble-{set}.tsv")
+    wildcard_constraints:
+        model=one_of(ENSEMBLES),
+        set=one_of(PRESENT),
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    message:
+        "Ensemble of {wildcards.model} on {wildcards.set}"
+    script:
+        "../scripts/ensemble.py"
+
+
+rule components_table:
+    input:
+        predictions=[result(f"predictions/{m.model}-test.csv") for m in PARTS_OF_ENERGY],
+        code=code("errors", "io", "keys"),
+    output:
+        result(f"predictions/{EDNN}-components.csv"),
+    log:
+        result("logs/studies/components.log"),
+    benchmark:
+        result("benchmarks/studies/components.tsv")
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        parts=[m.variant for m in PARTS_OF_ENERGY],
+    message:
+        "Predictions of parts of the energy"
+    script:
+        "../scripts/components.py"
