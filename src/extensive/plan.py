@@ -19,6 +19,8 @@ BASIS_COST = {"dzp": 1.0, "szp(dzp)": 0.5, "sz(dzp)": 0.35}
 LABEL_OVERHEAD_S = 1.0
 # A trajectory's later steps begin with the density of the step before.
 MD_REUSE = 0.8
+# Every further process (MPI) adds this much of the speed of one; ranks load GPAW anew for every label.
+MPI_GAIN, MPI_START_S, MPI_RANK_MB = 0.6, 5.0, 500
 # Effective rates of training (floating-point operations a second).
 CPU_RATE, GPU_RATE = 2e10, 4e12
 # Forward and backward; forces are a derivative of the energy, so training on them is a second one.
@@ -40,10 +42,28 @@ def label_seconds(supercell: list[int], dft: Config) -> float:
     return LABEL_OVERHEAD_S + LABEL_SECONDS * kpoints * size * grid * BASIS_COST.get(dft["basis"], 1.0)
 
 
+def ranks(config: Config, supercell: list[int]) -> int:
+    """Processes (MPI) that one calculation of a supercell is done by."""
+    mpi = config["reference"]["mpi"]
+    above = mpi["above_atoms"]
+    return mpi["ranks"] if above is not None and ATOMS_PER_CELL * math.prod(supercell) > above else 1
+
+
+def speedup(processes: int) -> float:
+    """How much sooner several processes are done than one."""
+    return 1 + MPI_GAIN * (processes - 1)
+
+
 def label_memory_MB(config: Config, dataset: str) -> int:
     """Memory of a job that labels structures of a data set (MB)."""
-    nx, ny = config["structures"]["datasets"][dataset]["supercell"]
-    return 1200 + 16 * ATOMS_PER_CELL * nx * ny
+    supercell = config["structures"]["datasets"][dataset]["supercell"]
+    return cell_memory_MB(config, supercell, ranks(config, supercell))
+
+
+def cell_memory_MB(config: Config, supercell: list[int], processes: int) -> int:
+    """Memory of a job that computes a supercell (MB): the caller's and, with MPI, that of each rank."""
+    beside = MPI_RANK_MB * processes if processes > 1 else 0
+    return 1200 + 16 * ATOMS_PER_CELL * math.prod(supercell) + beside
 
 
 def chunk_labels(config: Config, dataset: str) -> int:
@@ -55,10 +75,14 @@ def chunk_labels(config: Config, dataset: str) -> int:
 
 
 def chunk_seconds(config: Config, dataset: str) -> float:
-    """Seconds of one job of a data set's labels on one core."""
+    """Seconds of one job of a data set's labels, on one core or on the ranks that its cells are computed by."""
     spec = config["structures"]["datasets"][dataset]
-    reuse = MD_REUSE if spec["sampler"] == "md" else 1.0
-    each = reuse * label_seconds(spec["supercell"], config["reference"]["dft"])
+    processes = ranks(config, spec["supercell"])
+    each = label_seconds(spec["supercell"], config["reference"]["dft"]) / speedup(processes)
+    if processes > 1:
+        each += MPI_START_S
+    elif spec["sampler"] == "md":
+        each *= MD_REUSE
     return each * chunk_labels(config, dataset)
 
 
@@ -71,7 +95,7 @@ def label_hours(config: Config) -> float:
         share = spec["count"]
         if spec["sampler"] != "md":
             share /= max(1, chunk_labels(config, dataset))
-        hours += share * chunk_seconds(config, dataset) / 3600
+        hours += ranks(config, spec["supercell"]) * share * chunk_seconds(config, dataset) / 3600
     return hours
 
 
@@ -122,12 +146,23 @@ def minutes(seconds: float) -> int:
     return 15 + math.ceil(PATIENCE * seconds / 60)
 
 
+def timing_dft_seconds(config: Config, supercell: list[int], processes: int) -> float:
+    """Seconds of one size's DFT timing by so many processes."""
+    repeats = config["timing"]["dft"]["repeats"]
+    return repeats * label_seconds(supercell, config["reference"]["dft"]) / speedup(processes)
+
+
 def stage_hours(config: Config) -> dict[str, dict[str, float]]:
     """Expected core-hours and, where there are any, GPU-hours by stage."""
     gpu = config["device"] == "cuda"
     training = sum(training_seconds(model, gpu) for model in config["models"].values()) / 3600
     dft = config["timing"]["dft"]
-    timing = sum(dft["repeats"] * label_seconds(cells, config["reference"]["dft"]) for cells in dft["supercells"])
+    timing = sum(timing_dft_seconds(config, cells, 1) for cells in dft["supercells"])
+    timing += sum(
+        processes * timing_dft_seconds(config, cells, processes)
+        for cells in dft["supercells"]
+        if (processes := ranks(config, cells)) > 1
+    )
     networks = config["timing"]["networks"]
     timing += networks["threads"] * len(networks["models"]) * 10 * networks["budget_s"]
     counts = len(config["structures"]["datasets"])

@@ -3,13 +3,15 @@
 #   slurm.sh start FOLDER    installs what is missing, writes /etc/slurm/slurm.conf, starts the daemons; their state is in FOLDER
 #   slurm.sh stop  FOLDER    cancels all jobs, ends the daemons that it started and removes the configuration
 # Needs root (munged runs as its own user). Exit status 3: it cannot be had here, and the last line says why.
-# An existing /etc/slurm/slurm.conf is somebody's cluster and is never touched.
+# An existing /etc/slurm/slurm.conf is somebody's cluster and is never touched, unless these tests wrote it and were
+# killed: then what they left is ended first.
 set -euo pipefail
 
 action=${1:?start or stop}
 state=$(realpath -m "${2:?folder for the state}")
 conf=/etc/slurm/slurm.conf
-mark="# written by the tests of extensive in $state"
+written="# written by the tests of extensive in "
+mark="$written$state"
 cannot() { echo "no Slurm here: $*" >&2; exit 3; }
 
 install_packages() {
@@ -32,12 +34,14 @@ write_configuration() {
     # config_overrides: more CPUs than there are, so that jobs of several CPUs start on a small machine.
     # OverMemoryKill: without control groups, this is how a job over its memory is ended.
     # MinJobAge: ended jobs stay visible to squeue, as there is no accounting.
+    # cred_expire: what a lost node ran starts again after this many seconds, not after two minutes.
     cat >"$conf" <<CONF
 $mark
 ClusterName=extensive
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=5
 StateSaveLocation=$state/ctld
 SlurmdSpoolDir=$state/spool
 SlurmctldPidFile=$state/slurmctld.pid
@@ -78,7 +82,8 @@ node_is_idle() { sinfo --noheader --format=%t | grep -qx 'idle\|mix\|alloc'; }
 
 start() {
     [ "$(id -u)" -eq 0 ] || cannot "starting it needs root"
-    [ ! -e "$conf" ] || cannot "$conf exists (another cluster, or a test that did not stop: slurm.sh stop)"
+    end_leftover
+    [ ! -e "$conf" ] || cannot "$conf exists, and these tests did not write it"
     mkdir -p "$state"
     install_packages
     if ! munge -n >/dev/null 2>&1; then
@@ -126,6 +131,15 @@ stop() {
         end_process /run/munge/munged.pid
         rm -f "$state/munged.started"
     fi
+}
+
+# What killed tests left, by the folder that their configuration names.
+end_leftover() {
+    local first
+    first=$(head -n 1 "$conf" 2>/dev/null) || return 0
+    case "$first" in
+        "$written"*) "$0" stop "${first#"$written"}" ;;
+    esac
 }
 
 case "$action" in

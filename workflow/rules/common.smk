@@ -111,10 +111,14 @@ def study_sets(study: str, member) -> list[str]:
     return [part for part in SETS_OF_STUDY[study] if part in sets_of(member.model)]
 
 
+def on_cluster() -> bool:
+    """Whether jobs go to a scheduler (or this is one of them) and not to this machine."""
+    return bool(workflow.resource_settings.nodes or workflow.remote_exec)
+
+
 def alone(threads: int) -> int:
     """All cores of a local run, so that nothing runs beside a timing; on a cluster, the cores that are timed."""
-    on_cluster = workflow.resource_settings.nodes or workflow.remote_exec
-    cores = 0 if on_cluster else workflow.resource_settings.cores or 0
+    cores = 0 if on_cluster() else workflow.resource_settings.cores or 0
     return max(threads, cores) if config["timing"]["alone"] else threads
 
 

@@ -14,9 +14,15 @@ LABEL_CODE = (
     "reference/calculation",
     "reference/chunks",
     "reference/dynamics",
+    "reference/parallel",
     "reference/prediction",
     "reference/settings",
 )
+# Data sets whose cells are computed by several processes.
+MPI_RANKS = config["reference"]["mpi"]["ranks"]
+MPI_SETS = [
+    name for name in GENERATED if plan.ranks(config, config["structures"]["datasets"][name]["supercell"]) > 1
+]
 
 
 rule label_chunk:
@@ -31,7 +37,7 @@ rule label_chunk:
     benchmark:
         result("benchmarks/label/{dataset}.{chunk}.tsv")
     wildcard_constraints:
-        dataset=one_of(GENERATED),
+        dataset=one_of(name for name in GENERATED if name not in MPI_SETS),
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -47,10 +53,27 @@ rule label_chunk:
         seed=config["seed"],
         # Not an output: what lies there outlives a killed job.
         store=result("checkpoints/labels/{dataset}"),
+        ranks=lambda wildcards: plan.ranks(
+            config, config["structures"]["datasets"][wildcards.dataset]["supercell"]
+        ),
     message:
         "Labels of {wildcards.dataset}, chunk {wildcards.chunk}"
     script:
         "../scripts/reference-label.py"
+
+
+# `mpi` is what starts the ranks: mpirun on one machine; a cluster's profile names its own.
+use rule label_chunk as label_chunk_mpi with:
+    wildcard_constraints:
+        dataset=one_of(MPI_SETS),
+    threads: 1 if on_cluster() else MPI_RANKS
+    resources:
+        mem_mb=growing(lambda wildcards: plan.label_memory_MB(config, wildcards.dataset)),
+        runtime=growing(lambda wildcards: plan.minutes(plan.chunk_seconds(config, wildcards.dataset))),
+        tasks=MPI_RANKS,
+        mpi="mpirun",
+    message:
+        "Labels of {wildcards.dataset}, chunk {wildcards.chunk}, several processes each"
 
 
 rule label:

@@ -5,6 +5,13 @@ TIMED_MODELS = config["timing"]["networks"]["models"]
 TIMED_STRUCTURE = config["timing"]["networks"]["structure"]
 DFT_SIZES = ["x".join(map(str, supercell)) for supercell in config["timing"]["dft"]["supercells"]]
 
+# Cells that labels are computed for by several processes are timed so too.
+DFT_SIZES += [
+    f"{'x'.join(map(str, supercell))}-mpi"
+    for supercell in config["timing"]["dft"]["supercells"]
+    if plan.ranks(config, supercell) > 1
+]
+
 for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [config["sheet"]["model"]])):
     for name in names if MODELS else []:
         if name not in MODELS:
@@ -32,6 +39,11 @@ rule timings:
         ),
 
 
+def cells_of(wildcards) -> list[int]:
+    """Supercell that a timing's name says."""
+    return [int(count) for count in wildcards.supercell.split("x")]
+
+
 rule timing_dft:
     input:
         code=code(
@@ -39,6 +51,7 @@ rule timing_dft:
             "errors",
             "io",
             "reference/calculation",
+            "reference/parallel",
             "reference/settings",
             "timing/dft",
             "timing/measure",
@@ -55,16 +68,43 @@ rule timing_dft:
         "../../envs/dft.yaml"
     threads: alone(1)
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=growing(lambda wildcards: plan.cell_memory_MB(config, cells_of(wildcards), 1)),
+        runtime=growing(
+            lambda wildcards: plan.minutes(plan.timing_dft_seconds(config, cells_of(wildcards), 1))
+        ),
     params:
         dft=config["reference"]["dft"],
         repeats=config["timing"]["dft"]["repeats"],
         seed=config["seed"],
+        ranks=1,
     message:
         "Time of one DFT energy, {wildcards.supercell} cells of 4 atoms"
     script:
         "../scripts/timing_dft.py"
+
+
+use rule timing_dft as timing_dft_mpi with:
+    output:
+        result("timings/dft/{supercell}-mpi.json"),
+    log:
+        result("logs/timing/dft-{supercell}-mpi.log"),
+    benchmark:
+        result("benchmarks/timing/dft-{supercell}-mpi.tsv")
+    threads: alone(1 if on_cluster() else MPI_RANKS)
+    resources:
+        mem_mb=growing(lambda wildcards: plan.cell_memory_MB(config, cells_of(wildcards), MPI_RANKS)),
+        runtime=growing(
+            lambda wildcards: plan.minutes(plan.timing_dft_seconds(config, cells_of(wildcards), MPI_RANKS))
+        ),
+        tasks=MPI_RANKS,
+        mpi="mpirun",
+    params:
+        dft=config["reference"]["dft"],
+        repeats=config["timing"]["dft"]["repeats"],
+        seed=config["seed"],
+        ranks=MPI_RANKS,
+    message:
+        "Time of one DFT energy, {wildcards.supercell} cells of 4 atoms, several processes"
 
 
 rule timing_networks:

@@ -9,6 +9,7 @@ from extensive.reference import chunks
 from extensive.reference.archive import Archive
 from extensive.reference.calculation import prepare_serial_process
 from extensive.reference.dynamics import Dynamics
+from extensive.reference.parallel import ParallelLabeller
 from extensive.reference.settings import DFTSettings
 
 sys.stderr = open(snakemake.log[0], "a", buffering=1)  # noqa: SIM115 - for as long as the script runs
@@ -17,7 +18,10 @@ params, chunk = snakemake.params, int(snakemake.wildcards.chunk)
 spec = params.spec
 try:
     archive = Archive(LABELS) if params.archive else None
-    store = chunks.Store(params.store, archive, DFTSettings.from_config(params.dft), params.accept)
+    dft, labeller = DFTSettings.from_config(params.dft), None
+    if params.ranks > 1:
+        labeller = ParallelLabeller(dft, params.ranks, snakemake.resources.mpi)
+    store = chunks.Store(params.store, archive, dft, params.accept, labeller)
     structures = read_structures(snakemake.input.structures)
     members = chunks.chunk_members(structures, spec["sampler"], chunk, params.chunk_size)
     dynamics = Dynamics.from_config(spec["md"]) if spec["sampler"] == "md" else None

@@ -1,6 +1,7 @@
 """One GPAW label: energy, forces, components and the record of how they were found."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -70,13 +71,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def new_calculator(atoms: Atoms, settings: DFTSettings, mixer: Sequence[float], max_iterations: int) -> Any:
-    """A GPAW calculator for `atoms`; its grid and k-points fit cells of that shape and supercell only."""
-    prepare_serial_process()
+def new_calculator(
+    atoms: Atoms,
+    settings: DFTSettings,
+    mixer: Sequence[float],
+    max_iterations: int,
+    parallel: dict[str, Any] | None = None,
+) -> Any:
+    """A GPAW calculator for `atoms`; its grid and k-points fit cells of that shape and supercell only.
+
+    `parallel` is GPAW's split of the ranks that this process is one of, None where it is alone.
+    """
+    if parallel is None:
+        prepare_serial_process()
     from gpaw import FermiDirac, Mixer
     from gpaw.new.ase_interface import GPAW
 
     options: dict[str, Any] = {"mode": settings.mode}
+    if parallel is not None:
+        options["parallel"] = parallel
     if settings.mode == "lcao":
         options["basis"] = settings.basis
     return GPAW(
@@ -100,9 +113,10 @@ class Labeller:
     The density of earlier structures of the same species, cell and grid predicts that of the next: see prediction.py.
     """
 
-    def __init__(self, settings: DFTSettings, reuse: bool = True) -> None:
+    def __init__(self, settings: DFTSettings, reuse: bool = True, parallel: dict[str, Any] | None = None) -> None:
         self.settings = settings
         self.reuse = reuse
+        self.parallel = parallel
         self._calculator: Any = None
         self._shape: tuple = ()
         self._predictor = DensityPredictor()
@@ -135,7 +149,7 @@ class Labeller:
                 if reused:
                     self._predictor.move(self._calculator, sheet)
                 else:
-                    self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations)
+                    self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations, self.parallel)
                     self._calculator.create_new_calculation(sheet)
                 result = _converge(self._calculator, sheet)
                 if self.reuse:
@@ -152,7 +166,7 @@ class Labeller:
             record = {
                 "iterations": result["iterations"],
                 "seconds": round(time.perf_counter() - started, 3),
-                "cores": 1,
+                "cores": 1 if self.parallel is None else self.parallel["kpt"] * math.prod(self.parallel["domain"]),
                 "converged": True,
                 "attempts": len(reasons) + 1,
                 "reused": reused,

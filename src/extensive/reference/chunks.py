@@ -14,6 +14,7 @@ from extensive.io import atomic_path, read_structures, write_structures
 from extensive.reference.archive import Archive, adopt, candidate_digests, read_labels
 from extensive.reference.calculation import LabelFailed, Labeller
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
+from extensive.reference.parallel import ParallelLabeller
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
 
 FAILURE_COLUMNS = ("structure_id", "dataset", "family", "n_atoms", "digest", "reason")
@@ -34,10 +35,17 @@ class Store:
     """Finished labels of an unfinished job, one file each, named by digest: what a killed job goes on from.
 
     The digest stands for structure and settings, so that a changed configuration never meets a stale label. The
-    archive, if given, is looked up first.
+    archive, if given, is looked up first. `labeller` computes what is not known; None is one serial process.
     """
 
-    def __init__(self, folder: str | os.PathLike, archive: Archive | None, settings: DFTSettings, accept: list[str]):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        archive: Archive | None,
+        settings: DFTSettings,
+        accept: list[str],
+        labeller: Labeller | ParallelLabeller | None = None,
+    ):
         self.folder = Path(folder)
         self.archive = archive
         self.settings = settings
@@ -46,7 +54,7 @@ class Store:
         if archive:
             archive.refresh()
         self._archived = archive.by_digest() if archive else {}
-        self._labeller: Labeller | None = None
+        self._labeller = labeller
 
     def digest(self, atoms: Atoms) -> str:
         """Digest of the label that the installed GPAW would give."""

@@ -20,8 +20,13 @@ def collect(
 ) -> None:
     """Write dft.csv from the timings of single sizes, exponents.json and hardware.json."""
     parts = [read_json(part) for part in dft_parts]
-    rows = sorted((Timing(**part["row"]) for part in parts), key=lambda row: row.n_atoms)
+    rows = sorted((Timing(**part["row"]) for part in parts), key=lambda row: (row.cores, row.n_atoms))
     write_timings(dft_csv, rows)
     write_exponents([dft_csv, networks_csv], exponents_json, linear_from_atoms)
     networks = read_json(networks_hardware)
-    write_json(hardware_json, {"networks": networks, "dft": {str(p["row"]["n_atoms"]): p["hardware"] for p in parts}})
+    write_json(hardware_json, {"networks": networks, "dft": {_size(p["row"]): p["hardware"] for p in parts}})
+
+
+def _size(row: dict) -> str:
+    """Name of a DFT timing among others: its number of atoms and, where there are several, of processes."""
+    return str(row["n_atoms"]) if row["cores"] == 1 else f"{row['n_atoms']} on {row['cores']} cores"
