@@ -37,6 +37,8 @@ def publish(run: str | Path, published: str | Path, readme: str | Path) -> list[
     for folder, patterns in PATTERNS.items():
         files = sorted({file for pattern in patterns for file in (run / folder).glob(pattern)})
         for file in files:
+            if file.name.startswith("."):  # left behind by a job that was killed while it wrote
+                continue
             target = published / folder / file.name
             with atomic_path(target) as temporary:
                 shutil.copyfile(file, temporary)
