@@ -126,6 +126,7 @@ rule timing_networks:
     resources:
         mem_mb=growing(6000),
         runtime=growing(60),
+        gpu=int(config["device"] == "cuda"),
     params:
         settings=config["timing"]["networks"],
         cell=config["timing"]["cell"],
@@ -140,7 +141,15 @@ rule timing_networks:
 rule sheet:
     input:
         model=result(f"models/{config['sheet']['model']}.pt"),
-        code=code("inference", "raster", "models", "structures/sheet", "timing/sheet"),
+        code=code(
+            "inference",
+            "raster",
+            "models",
+            "structures/sheet",
+            "timing/sheet",
+            "timing/sheet_ranks",
+            "training/ranks",
+        ),
     output:
         result("timings/sheet.csv"),
     log:
@@ -153,6 +162,7 @@ rule sheet:
     resources:
         mem_mb=growing(4000),
         runtime=growing(120),
+        gpu=int(config["device"] == "cuda"),
     params:
         sheet=config["sheet"],
         device=config["device"],

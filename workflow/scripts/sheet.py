@@ -1,18 +1,20 @@
-"""Energy of the configured sheet, streamed."""
+"""Energy of the configured sheet, streamed, on as many GPUs as the job was given."""
 
 import sys
 from pathlib import Path
 
 from extensive.errors import InputError
 from extensive.timing.networks import devices_for
-from extensive.timing.sheet import sheet_of_config, write_sheet
+from extensive.timing.sheet import write_sheet
+from extensive.timing.sheet_ranks import launch_sheet
 
 checkpoint = Path(snakemake.params.checkpoint)
 try:
     rows = []
     for device in devices_for(snakemake.params.device):
         partial = checkpoint.with_stem(f"{checkpoint.stem}-{device}")
-        rows.append(sheet_of_config(snakemake.params.sheet, snakemake.input.model, device, partial))
+        processes = snakemake.resources.get("gpu", 1) if device == "cuda" else 1
+        rows.append(launch_sheet(snakemake.params.sheet, snakemake.input.model, device, partial, processes))
     write_sheet(rows, snakemake.output[0])
     for partial in checkpoint.parent.glob(f"{checkpoint.stem}-*.json"):
         partial.unlink()
