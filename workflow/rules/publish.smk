@@ -1,5 +1,10 @@
 """Claims: the papers' numbers beside the run's. Publishing: a run's results into results/published."""
 
+import platform
+from importlib.metadata import version
+
+import extensive
+
 
 rule claims:
     input:
@@ -47,6 +52,40 @@ rule claims:
         "The papers' claims beside this run's numbers"
     script:
         "../scripts/claims.py"
+
+
+rule software:
+    input:
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
+        models=expand(result("models/{model}.json"), model=[*TRAINED, *IMAGE_MODELS]),
+        code=code("errors", "io", "keys", "software", "reference/calculation"),
+    output:
+        report(
+            result("tables/software.csv"),
+            caption="../report/software.rst",
+            category="Run",
+            labels={"table": "software", "shows": "versions of what made the labels and the models"},
+        ),
+    log:
+        result("logs/figures/software.log"),
+    benchmark:
+        result("benchmarks/figures/software.tsv")
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1500),
+        runtime=growing(10),
+    params:
+        workflow={
+            "python": platform.python_version(),
+            "snakemake": version("snakemake"),
+            "extensive": extensive.__version__,
+        },
+    message:
+        "Versions of what made the labels and the models"
+    script:
+        "../scripts/software.py"
 
 
 rule publish:
