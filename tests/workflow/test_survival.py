@@ -78,6 +78,7 @@ def labelling(sampler: str, count: int, **more) -> Job:
             "accept": [],
             "chunk_size": 100,
             "seed": 5,
+            "ranks": 1,
             "store": "store",
         },
         wildcards={"chunk": "0"},
@@ -161,7 +162,9 @@ def publishing(figures: int) -> Job:
 
     def prepare(folder: Path) -> None:
         run = synthetic_results.write_run(folder / "results/made-up")
-        write_claims(run / "tables/claims.csv", claims_table(run, "cnn", "ednn", {"2D": "cnn-dimer-2d"}, {8: "ednn-ising-8"}))
+        write_claims(
+            run / "tables/claims.csv", claims_table(run, "cnn", "ednn", {"2D": "cnn-dimer-2d"}, {8: "ednn-ising-8"})
+        )
         (run / "figures").mkdir()
         random = np.random.default_rng(0)
         for index in range(figures):
