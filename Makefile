@@ -22,9 +22,9 @@ smoke:
 test:
 	envs/setup.sh test
 	$(MAKE) check
-	.venv/bin/python -m pytest -m "not slurm"
+	.venv/bin/python -m pytest
 
-# A real Slurm, installed and started for the tests (root only); they take their time.
+# Only those that need a real Slurm, which is installed and started for them (root only).
 test-cluster:
 	envs/setup.sh test
 	.venv/bin/python -m pytest -m slurm

@@ -37,6 +37,23 @@ missing_packages() {
     command -v g++ >/dev/null 2>&1 || echo g++
 }
 
+# GPAW on several processes (MPI) is for large cells on clusters; here it is only tested, so going without is no error.
+find_mpi() {
+    command -v mpic++ >/dev/null 2>&1 && return
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 || { say "no mpic++: tests of MPI will be skipped"; return 1; }
+    say "installing Open MPI for the tests"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libopenmpi-dev openmpi-bin; } \
+        >/dev/null 2>&1 || { say "Open MPI could not be installed: tests of MPI will be skipped"; return 1; }
+}
+
+# A build that was there before MPI was, in .venv or in pip's cache, is replaced.
+build_with_mpi() {
+    .venv/bin/python -c 'import sys; from gpaw import cgpaw; sys.exit(not getattr(cgpaw, "have_mpi", False))' && return
+    say "building GPAW with MPI"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --force-reinstall \
+        "$(sed -n 's/^dft = \["\(gpaw==[0-9.]*\)".*/\1/p' pyproject.toml)" || say "GPAW could not be built with MPI: its tests will be skipped"
+}
+
 missing=$(missing_packages | xargs)
 if [ -n "$missing" ]; then
     sudo=""
@@ -67,12 +84,15 @@ if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     "$python" -m venv .venv
 fi
 say "installing Python packages ($extras); the first time takes a few minutes"
+mpi=no
+[ "$purpose" = test ] && find_mpi && mpi=yes
 # GPAW's sources are C++ for a plain compiler; an MPI wrapper, where there is one, is found by GPAW itself.
 if ! command -v mpic++ >/dev/null 2>&1; then
     export CC=g++ CXX=g++
 fi
 unset GPAW_BUILD_JOBS  # yields a wheel without its extension
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+[ "$mpi" = no ] || build_with_mpi
 .venv/bin/python -c 'import torch, gpaw, snakemake, extensive' || fail "the installed packages cannot be imported"
 rm -f .venv/setup-*.stamp
 echo "$wanted" > "$stamp"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# submit.sh RULE CPUS MEMORY_MB MINUTES GPUS SCRIPT: submits a job to PBS and prints its number.
+# submit.sh RULE THREADS TASKS MEMORY_MB MINUTES GPUS SCRIPT: submits a job to PBS and prints its number.
 # Site matters (queue, project) go into PBS_OPTIONS, for example: export PBS_OPTIONS="-q standard -A my-project"
 set -euo pipefail
-rule=$1 cpus=$2 memory_MB=$3 minutes=$4 gpus=$5 script=$6
+rule=$1 cpus=$(($2 * $3)) memory_MB=$4 minutes=$5 gpus=$6 script=$7
 
 walltime=$(printf '%d:%02d:00' $((minutes / 60)) $((minutes % 60)))
 node="nodes=1:ppn=$cpus"

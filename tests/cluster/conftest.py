@@ -1,6 +1,7 @@
 """A real Slurm on this machine for the session, and snakemake runs through it."""
 
 import fcntl
+import functools
 import importlib.util
 import os
 import shlex
@@ -12,15 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# A small test cluster answers at once; the profile's patience is for a real one.
-IMPATIENT = [
-    "--slurm-init-seconds-before-status-checks=2",
-    "--seconds-between-status-checks=2",
-    "--latency-wait=5",
-]
 
 
 def _copy_tree():
@@ -89,12 +85,16 @@ class Run:
         environment.update(
             PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             OMP_NUM_THREADS="1",
+            # Processes that wait for each other should let others work: there are fewer cores here than ranks.
+            OMPI_MCA_mpi_yield_when_idle="1",
             PYTHONPATH="",
         )
-        options = {"slurm": IMPATIENT, "generic": IMPATIENT[1:]}.get(Path(profile).name, [])
+        # A test cluster answers at once; the profiles' patience is for a real one.
+        snakemake = HERE / "impatient_snakemake.py"
         with open(self.output, "a") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "snakemake", "--workflow-profile", profile, *options, *args],
+                [sys.executable, snakemake, "--workflow-profile", profile, "--latency-wait=5", *args],
+                stdin=subprocess.DEVNULL,
                 cwd=self.root,
                 env=environment,
                 stdout=output,
@@ -142,6 +142,31 @@ def repository_run(tmp_path_factory):
         return Run(copy_tree(tmp_path_factory.mktemp(name)).root)
 
     return make
+
+
+class Preset:
+    """Every stage through Slurm, from the start of the session on: while it works, other tests mostly wait."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        smoke, small = (
+            yaml.safe_load(file.read_text()) for file in (run.root / "config/smoke.yaml", HERE / "small.yaml")
+        )
+        config = smoke | small
+        (run.root / "config/preset.yaml").write_text(yaml.safe_dump(config))
+        self.folder = run.root / "results" / config["run"]
+        run.start("--configfile", "config/preset.yaml", "--cores", "2", "--slurm-jobname-prefix=preset")
+
+    @functools.cached_property
+    def output(self) -> str:
+        """What snakemake printed, once it has ended well."""
+        return self.run.finish(timeout_s=3000)
+
+
+@pytest.fixture(scope="session")
+def preset(slurm, repository_run):
+    with repository_run("preset") as run:
+        yield Preset(run)
 
 
 @pytest.fixture

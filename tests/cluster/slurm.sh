@@ -63,7 +63,7 @@ KillWait=2
 ReturnToService=2
 OverTimeLimit=0
 SlurmdParameters=config_overrides
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=$memory_MB State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=8 RealMemory=$memory_MB State=UNKNOWN
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
 }

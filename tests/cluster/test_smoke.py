@@ -1,30 +1,18 @@
 """Every stage through a real Slurm, within what its jobs asked for."""
 
-import os
-from pathlib import Path
-
 import pandas as pd
 import pytest
-import yaml
 
-HERE = Path(__file__).resolve().parent
+from extensive.io import read_structures
+from extensive.reference.calculation import record_of
+
 pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow]
-# The whole smoke preset takes minutes more; ask for it with EXTENSIVE_SLURM_PRESET=smoke.
-PRESET = os.environ.get("EXTENSIVE_SLURM_PRESET", "small")
 
 
 @pytest.fixture(scope="module")
-def finished(slurm, repository_run):
-    run = repository_run("preset")
-    smoke = yaml.safe_load((run.root / "config/smoke.yaml").read_text())
-    if PRESET == "small":
-        smoke |= yaml.safe_load((HERE / "small.yaml").read_text())
-    (run.root / "config/preset.yaml").write_text(yaml.safe_dump(smoke))
-    before = len(slurm.jobs())
-    with run:
-        run.start("--configfile", "config/preset.yaml", "--cores", "2")
-        output = run.finish(timeout_s=3000)
-    return run.root / "results" / smoke["run"], slurm.jobs()[before:], output
+def finished(slurm, preset):
+    output = preset.output
+    return preset.folder, slurm.jobs(name="preset"), output
 
 
 def megabytes(text: str) -> float:
@@ -34,11 +22,23 @@ def megabytes(text: str) -> float:
 def test_every_stage_was_a_slurm_job(finished):
     folder, jobs, _ = finished
     done = " ".join(job["comment"] for job in jobs if job["state"] == "COMPLETED")
-    for rule in ("structures", "label_chunk", "rasterize", "train", "evaluate", "timing_dft", "figure_"):
+    for rule in ("structures", "label_chunk", "train", "evaluate", "timing_dft", "figure_"):
         assert rule in done, rule
     assert {job["state"] for job in jobs} == {"COMPLETED"}
     assert (folder / "figures/scaling.pdf").stat().st_size > 1000
     assert (folder / "tables/claims.csv").stat().st_size > 100
+
+
+def test_large_cells_were_computed_and_timed_by_two_processes(finished):
+    folder, jobs, _ = finished
+    cpus = {job["comment"]: job["cpus"] for job in jobs if "_mpi_" in job["comment"]}
+    assert len(cpus) == 2
+    assert set(cpus.values()) == {"2"}
+    (large,) = read_structures(folder / "reference/supercells-16.extxyz")
+    assert record_of(large)["cores"] == 2
+    timings = pd.read_csv(folder / "timings/dft.csv").set_index(["n_atoms", "cores"]).seconds
+    assert set(timings.index) == {(4, 1), (16, 1), (16, 2)}
+    assert (timings > 0).all()
 
 
 def test_short_jobs_share_allocations(finished):
