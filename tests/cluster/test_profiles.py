@@ -1,5 +1,6 @@
 """Profiles without a cluster: their options exist, and each stands alone."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,3 +28,15 @@ def test_profile_stands_alone_and_its_plugin_knows_its_options(name, prefix, set
     assert {key.removeprefix(prefix) for key in options if key.startswith(prefix)} <= known
     assert {key: options[key] for key in COMMON} == {key: profile("default")[key] for key in COMMON}
     assert options["retries"] >= 1
+
+
+def test_every_figure_shares_an_allocation():
+    """A rule that is added later must not become a job of its own for a second of work."""
+    text = "".join(file.read_text() for file in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = set(re.findall(r"^rule (\w+):|^use rule \w+ as (\w+) with:", text, flags=re.MULTILINE))
+    names = {first or second for first, second in rules}
+    short = {name for name in names if name.startswith(("figure_", "evaluate")) or name.endswith("_table")}
+    assert short
+    grouped = profile("slurm")["groups"]
+    assert set(grouped) <= names
+    assert short - {"convergence_table"} <= set(grouped)
