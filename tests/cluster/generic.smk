@@ -10,6 +10,7 @@ rule part:
         "part-{i}.txt",
     resources:
         mem_mb=300,
+        tasks=2,
         runtime=2,
     shell:
         "echo {wildcards.i} > {output}"

@@ -115,6 +115,16 @@ end_process() {
     kill -9 "$pid" 2>/dev/null || true
 }
 
+# Processes of jobs that lost their parent: without control groups, Slurm does not find them.
+end_orphans() {
+    local file
+    for file in /proc/[0-9]*/environ; do
+        if grep -qzx "SLURM_CLUSTER_NAME=extensive" "$file" 2>/dev/null; then
+            kill -9 "$(basename "$(dirname "$file")")" 2>/dev/null || true
+        fi
+    done
+}
+
 stop() {
     if [ -e "$conf" ] && [ "$(head -n 1 "$conf")" = "$mark" ]; then
         scancel --user="$(id -un)" 2>/dev/null || true
@@ -124,6 +134,7 @@ stop() {
         done
         end_process "$state/slurmd.pid"
         end_process "$state/slurmctld.pid"
+        end_orphans
         # With the configuration left behind, every later snakemake call would wait for the controller.
         rm -f "$conf"
     fi

@@ -30,3 +30,5 @@ def test_jobs_of_the_pbs_profile_run_fail_and_are_done_again(slurm, pbs_commands
     memory = [job["memory"] for job in slurm.jobs(name="hungry")]
     assert memory == ["300M", "600M"]
     assert len(slurm.jobs(name="waits")) == 2
+    # Processes of an MPI job are cores to the scheduler.
+    assert {job["cpus"] for job in slurm.jobs(name="part")} == {"2"}
