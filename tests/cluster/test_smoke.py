@@ -6,7 +6,7 @@ import pytest
 from extensive.io import read_structures
 from extensive.reference.calculation import record_of
 
-pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow]
+pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
