@@ -77,7 +77,15 @@ def test_every_figure_loads_and_the_front_page_tells_the_run(smoke_run, tmp_path
     assert loaded == drawn
     assert all(found["shown"].values()), found["shown"]
     front = found["front"]
-    for said in ("claims and this run", "Calculations that failed", "Software", "gpaw", "torch", "Statistics"):
+    for said in (
+        "claims and this run",
+        "Calculations that failed",
+        "Software",
+        "gpaw",
+        "torch",
+        "Settings",
+        "Statistics",
+    ):
         assert said in front, said
     for claim in range(1, 11):
         assert f"C{claim}" in front
