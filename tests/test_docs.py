@@ -17,6 +17,24 @@ def test_links_within_the_repository_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def anchors(page: Path) -> set[str]:
+    """What a `#anchor` may name: headings, in small letters with hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_anchors_are_headings(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", page.read_text()):
+        there = (page.parent / target).resolve() if target else page
+        assert anchor in anchors(there), f"{page.name}: {target}#{anchor}"
+
+
+def test_headings_become_anchors(tmp_path):
+    (tmp_path / "a.md").write_text("# What the method can do\n```\n# no heading\n```\n## A network: `src/models/`\n")
+    assert anchors(tmp_path / "a.md") == {"what-the-method-can-do", "a-network-srcmodels"}
+
+
 def test_every_page_of_the_documentation_is_linked_from_somewhere():
     texts = {page: page.read_text() for page in PAGES}
     for page in ROOT.glob("docs/*.md"):
