@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 
+import ase.io
 import numpy as np
 import pytest
 
@@ -137,3 +138,20 @@ def test_a_killed_chunk_goes_on_after_what_it_had_finished(tmp_path):
     assert again.computed == 4 - len(finished)
     assert not failures
     assert set(finished) <= {energy(label) for label in labelled}
+
+
+def test_the_command_line_labels_any_file_as_the_workflow_does_and_goes_on_from_what_is_there(tmp_path):
+    (atoms,) = dataset()
+    ase.io.write(tmp_path / "mine.xyz", atoms, format="extxyz")
+    (tmp_path / "mine.yaml").write_text(json.dumps({"run": "mine", "reference": {"dft": COARSE}}))
+    command = [sys.executable, "-m", "extensive.cli", "label", "mine.xyz", "out.extxyz", "--config", "mine.yaml"]
+    said = [
+        subprocess.run([*command, "--no-archive"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert "1 labels, 1 computed" in said[0]
+    assert "1 labels, 0 computed" in said[1]
+    (label,) = read_labels(tmp_path / "out.extxyz")
+    alone = Labeller(SETTINGS).label(atoms)
+    assert energy(label) == pytest.approx(energy(alone), abs=1e-6)
+    assert label.arrays[keys.REF_FORCES] == pytest.approx(alone.arrays[keys.REF_FORCES], abs=1e-4)
