@@ -363,3 +363,11 @@ def test_damaged_models_are_refused_in_one_line(tmp_path, damage):
     with pytest.raises(InputError, match=r"m\.(pt|json)") as caught:
         load_model(weights)
     assert "\n" not in str(caught.value)
+
+
+def test_equal_weights_are_equal_files(tmp_path):
+    network = build_model(ModelConfig("ednn", "convolutional", channels=("C",), width=8, stem=((8, 2, 2),), blocks=1))
+    potential = Potential(network, {"C": -1.0})
+    for name in ("first", "second-name"):
+        save_model(tmp_path / name, potential)
+    assert (tmp_path / "first.pt").read_bytes() == (tmp_path / "second-name.pt").read_bytes()

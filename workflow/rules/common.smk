@@ -101,6 +101,11 @@ def sets_of(model: str) -> list[str]:
     return [part for part in PRESENT if part != "supercells" or TRAINED[model]["network"] == "ednn"]
 
 
+def cells_of(wildcards) -> list[int]:
+    """Supercell that a timing's name says."""
+    return [int(count) for count in wildcards.supercell.split("x")]
+
+
 def study_members(study: str) -> list:
     """Trainings that a study asks for."""
     return [member for member in STUDIES if member.study == study]

@@ -39,11 +39,6 @@ rule timings:
         ),
 
 
-def cells_of(wildcards) -> list[int]:
-    """Supercell that a timing's name says."""
-    return [int(count) for count in wildcards.supercell.split("x")]
-
-
 rule timing_dft:
     input:
         code=code(

@@ -107,7 +107,7 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     numbers = {
         "fits": {f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit) for fit in fits},
         "dft_extrapolated_years": _years(fits),
-        "dft_extrapolated": f"{float(f'{_years(fits) or 0:.1g}'):,.0f} years",
+        "dft_extrapolated": _duration(_years(fits) or 0.0),
         "largest_n_atoms": int(table["n_atoms"].max()),
         "hardware": sorted(str(text) for text in table["hardware"].dropna().unique()),
     }
@@ -118,6 +118,13 @@ def _exponent(fit: dict[str, Any]) -> str:
     if fit["exponent_low"] is None:
         return f"{fit['exponent']:.2f}"
     return f"{fit['exponent']:.2f} ± {0.5 * (fit['exponent_high'] - fit['exponent_low']):.2f}"
+
+
+def _duration(years: float) -> str:
+    """One significant digit, in the largest unit of which there is at least one."""
+    units = {"years": 1.0, "days": 365.25, "hours": 365.25 * 24}
+    name = next((name for name, count in units.items() if years * count >= 1), "hours")
+    return f"{float(f'{years * units[name]:.1g}'):,g} {name}"
 
 
 def _years(fits: list[dict[str, Any]]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ def save_model(path: str | Path, potential: Potential, metadata: dict[str, Any] 
     """
     weights, description = _paths(path)
     state = {key: value.detach().cpu().contiguous() for key, value in potential.network.state_dict().items()}
+    # To memory first: a file that torch writes itself holds its own name, so equal weights would differ in bytes.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
     with atomic_path(weights) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(buffer.getvalue())
     network = potential.network
     write_json(
         description,
