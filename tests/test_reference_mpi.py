@@ -12,11 +12,12 @@ from extensive import keys
 from extensive.config import load_config
 from extensive.errors import InputError
 from extensive.paths import repository_root
-from extensive.reference.calculation import Labeller, record_of
+from extensive.reference.calculation import LabelFailed, Labeller, record_of
 from extensive.reference.parallel import ParallelLabeller, irreducible_kpoints, split_ranks
 from extensive.reference.settings import DFTSettings
 from extensive.structures import generate_dataset
 from extensive.timing.dft import time_dft_parallel
+from extensive.timing.hardware import hardware_label
 
 CONFIG = load_config(repository_root() / "config/smoke.yaml")
 COARSE = DFTSettings.from_config(CONFIG["reference"]["dft"])
@@ -86,6 +87,22 @@ def test_timing_of_two_processes_says_so(mpi):
     row = time_dft_parallel([2, 1], CONFIG["reference"]["dft"], repeats=1, seed=0, ranks=2, launcher=mpi)
     assert (row.method, row.n_atoms, row.cores) == ("gpaw", 8, 2)
     assert row.seconds > 0
+    assert row.hardware == hardware_label()
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        ("! but MPI parallelism is disabled. !", InputError, "built without MPI"),
+        ("MemoryError: no room\n-----\nmpirun detected that\n-----", LabelFailed, "2 ranks ended with 3: MemoryError"),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_programs_not_the_launchers(said, error, message, tmp_path):
+    launcher = tmp_path / "mpirun"
+    launcher.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\nexit 3\n")
+    launcher.chmod(0o755)
+    with pytest.raises(error, match=message):
+        ParallelLabeller(COARSE, 2, str(launcher)).label(rattled([1, 1]))
 
 
 def test_a_launcher_that_is_not_there_is_named():

@@ -23,6 +23,8 @@ from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller
 from extensive.reference.settings import DFTSettings, kpoint_list
 
+WITHOUT_MPI = "this GPAW was built without MPI"
+
 
 def irreducible_kpoints(atoms: Atoms, settings: DFTSettings) -> int:
     """Number of k-points that are computed: of k and -k, which time reversal makes equal, one."""
@@ -44,7 +46,8 @@ def split_ranks(ranks: int, kpoints: int) -> dict[str, Any]:
 def run_ranks(launcher: str, ranks: int, module: str, job: dict[str, Any]) -> None:
     """Run `python -m MODULE JOB.json` with so many processes under `launcher` (mpirun, srun --mpi=pmix).
 
-    Raises LabelFailed with the last line that the program printed if it ends with an error.
+    Raises LabelFailed with the last line that the program printed if it ends with an error, InputError where the
+    launcher is missing or GPAW cannot do MPI.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
@@ -66,12 +69,12 @@ def run_ranks(launcher: str, ranks: int, module: str, job: dict[str, Any]) -> No
                 f"launcher {launcher!r}: cannot be started ({error.strerror}); is MPI installed?"
             ) from None
     if ended.returncode:
-        said = [line for line in ended.stdout.splitlines() if line.strip()]
-        for line in said:
-            if "built without MPI" in line:
-                raise InputError(line.strip())
         print(ended.stdout, file=sys.stderr)
-        raise LabelFailed(f"{ranks} ranks ended with {ended.returncode}: {said[-1].strip() if said else 'no output'}")
+        if "MPI parallelism is disabled" in ended.stdout or WITHOUT_MPI in ended.stdout:
+            raise InputError(f"mpi: {WITHOUT_MPI}; see docs/cluster.md")
+        # What the launcher adds, behind a line of dashes, is not the reason.
+        said = [line.strip() for line in ended.stdout.split("\n-----")[0].splitlines() if line.strip(" -")]
+        raise LabelFailed(f"{ranks} ranks ended with {ended.returncode}: {said[-1] if said else 'no output'}")
 
 
 def join_ranks(ranks: int) -> bool:
@@ -79,7 +82,7 @@ def join_ranks(ranks: int) -> bool:
     from gpaw.mpi import world
 
     if world.size != ranks:
-        sys.exit(f"mpi: {world.size} of {ranks} ranks joined; this GPAW was built without MPI, see docs/cluster.md")
+        sys.exit(f"mpi: {world.size} of {ranks} ranks joined; {WITHOUT_MPI}")
     return world.rank == 0
 
 

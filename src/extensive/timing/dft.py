@@ -6,7 +6,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ def time_dft_parallel(
             run_ranks(launcher, ranks, "extensive.timing.dft", {**job, "result": str(result)})
         except LabelFailed as error:
             raise InputError(f"timing of {supercell[0]}x{supercell[1]} cells: {error}") from None
-        return Timing(**read_json(result))
+        # A launcher may bind a rank to one core; the machine is that of the caller.
+        return replace(Timing(**read_json(result)), hardware=hardware_label())
 
 
 def main(path: str) -> None:
