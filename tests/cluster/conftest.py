@@ -19,6 +19,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
+def gpaw_has_mpi() -> bool:
+    """Whether the installed GPAW can compute a cell by several processes."""
+    try:
+        from gpaw import cgpaw
+    except ImportError:
+        return False
+    return bool(getattr(cgpaw, "have_mpi", False))
+
+
 def _copy_tree():
     """The function of the workflow tests that makes a private copy of the working tree."""
     spec = importlib.util.spec_from_file_location("workflow_tests", ROOT / "tests/workflow/conftest.py")
@@ -153,6 +162,8 @@ class Preset:
             yaml.safe_load(file.read_text()) for file in (run.root / "config/smoke.yaml", HERE / "small.yaml")
         )
         config = smoke | small
+        if not gpaw_has_mpi():
+            config["reference"]["mpi"]["above_atoms"] = None
         (run.root / "config/preset.yaml").write_text(yaml.safe_dump(config))
         self.folder = run.root / "results" / config["run"]
         run.start("--configfile", "config/preset.yaml", "--cores", "2", "--slurm-jobname-prefix=preset")
