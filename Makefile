@@ -22,7 +22,7 @@ smoke:
 test:
 	envs/setup.sh test
 	$(MAKE) check
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --benchmark-disable
 
 # Only those that need a real Slurm, which is installed and started for them (root only).
 test-cluster:
