@@ -1,7 +1,7 @@
 """Speed of the hot paths, to compare two commits.
 
-pytest tests/benchmarks --benchmark-autosave, and again on the other commit with --benchmark-compare. The test suite runs
-each once, untimed.
+pytest tests/benchmarks --benchmark-autosave, and again on the other commit with --benchmark-compare. The test suite
+runs each once, untimed.
 """
 
 import numpy as np

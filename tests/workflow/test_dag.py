@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from extensive.config import load_config
+
 STAGES = ("structures", "label", "rasterize", "train", "evaluate", "timing", "figure")
 
 
@@ -42,3 +44,9 @@ def test_every_rule_that_computes_declares_what_the_house_asks(workflow_copy):
                 continue
             for directive in ("log", "benchmark", "resources", "conda"):
                 assert re.search(rf"^    {directive}:", body, re.M), f"{file.name}: rule {name} has no {directive}"
+
+
+def test_studies_are_trained_only_when_asked_for(workflow_copy):
+    models = load_config(workflow_copy.root / "config" / "config.yaml")["models"]
+    assert workflow_copy.planned(preset="config")["train"] == len(models)
+    assert workflow_copy.planned("--cores", "2", "studies", preset="config")["train"] > len(models)

@@ -57,7 +57,7 @@ rule claims:
 rule software:
     input:
         labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
-        models=expand(result("models/{model}.json"), model=[*TRAINED, *IMAGE_MODELS]),
+        models=expand(result("models/{model}.json"), model=[*MODELS, *IMAGE_MODELS]),
         code=code("errors", "io", "keys", "software", "reference/calculation"),
     output:
         report(
