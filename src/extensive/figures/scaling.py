@@ -72,9 +72,11 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     reach = max(PAPER_SHEET_CELLS, timings["n_cells"].max()) * 2.5
     for index, (key, series) in enumerate(timings.groupby(["method", "device", "cores"], sort=False)):
         method, device, cores = key
-        fit = fit_of.get(key)
+        # Several processes (MPI) share one DFT energy: points beside those of one core, not a scaling of their own.
+        shared = method == "gpaw" and cores > 1
+        fit = None if shared else fit_of.get(key)
         where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else "GPU"
-        _series(axes, method, where, series.sort_values("n_cells"), fit, devices.index(device), index)
+        _series(axes, method, where, series.sort_values("n_cells"), fit, devices.index(device) + shared, index)
         if method == "gpaw" and fit:
             _extrapolate(axes, fit, series["n_cells"].max(), reach, top)
     if sheet is not None and len(sheet):
@@ -143,7 +145,7 @@ def _series(
     where: str,
     series: pd.DataFrame,
     fit: dict[str, Any] | None,
-    device_index: int,
+    variant: int,
     index: int,
 ) -> None:
     title, colour, marker = METHODS.get(method, (method, GREY, "os^Dv"[index % 5]))
@@ -155,7 +157,7 @@ def _series(
         marker=marker,
         markersize=4.5,
         color=colour,
-        markerfacecolor=colour if device_index == 0 else "white",
+        markerfacecolor=colour if variant == 0 else "white",
         markeredgewidth=0.9,
         label=label,
         zorder=3,
