@@ -56,7 +56,13 @@ def test_every_pinned_package_is_used():
         if file.suffix in (".py", ".smk", ".sh")
     )
     sources += (ROOT / "Makefile").read_text()
-    modules = {"pyyaml": "yaml", "gpaw-data": "gpaw", "pytest-timeout": "pytest", "py-rattler": "rattler"}
+    modules = {
+        "pyyaml": "yaml",
+        "gpaw-data": "gpaw",
+        "pytest-timeout": "pytest",
+        "pytest-benchmark": "pytest",
+        "py-rattler": "rattler",
+    }
     for name in pins():
         module = modules.get(name, name.replace("-", "_"))
         assert re.search(rf"(import|from|bin/) ?{module}\b", sources), f"nothing uses {name}"
