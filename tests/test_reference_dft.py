@@ -11,6 +11,7 @@ from dataclasses import replace
 import ase.io
 import numpy as np
 import pytest
+from coarse_dft import COARSE
 
 from extensive import keys
 from extensive.config import complete_config
@@ -25,15 +26,6 @@ pytest.importorskip("gpaw")
 prepare_serial_process()
 pytestmark = pytest.mark.dft
 
-COARSE = {
-    "basis": "sz(dzp)",
-    "grid_points": [12, 20],
-    "grid_cells": [1, 1],
-    "z_spacing_A": 0.3,
-    "vacuum_A": 2.5,
-    "kpoints": [2, 2],
-    "kpoint_cells": [1, 1],
-}
 CONFIG = complete_config({"run": "test", "reference": {"dft": COARSE}})
 SETTINGS = DFTSettings.from_config(CONFIG["reference"]["dft"])
 

@@ -41,9 +41,9 @@ class Slurm:
     """What tests ask of the cluster."""
 
     def run(self, command: str) -> str:
-        return subprocess.run(
-            shlex.split(command), capture_output=True, text=True, check=True, timeout=60
-        ).stdout.strip()
+        ended = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 0, f"{command}: {ended.stderr or ended.stdout}"
+        return ended.stdout.strip()
 
     def jobs(self, *, states: str = "all", comment: str = "", name: str = "") -> list[dict[str, str]]:
         """Jobs and what they asked for, oldest first; Snakemake's `comment` holds rule and wildcards."""

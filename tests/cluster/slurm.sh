@@ -60,7 +60,8 @@ AccountingStorageType=accounting_storage/none
 MpiDefault=none
 MinJobAge=3600
 KillWait=2
-ReturnToService=2
+# A node that was set down stays down until it is resumed.
+ReturnToService=1
 OverTimeLimit=0
 SlurmdParameters=config_overrides
 NodeName=$host NodeAddr=127.0.0.1 CPUs=8 RealMemory=$memory_MB State=UNKNOWN

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import synthetic_results
 import torch
+from coarse_dft import COARSE
 from own_models import rattled, write_model
 from private_copy import copy_tree
 from survival import Job, survive, table
@@ -28,15 +29,6 @@ from extensive.structures import generate_dataset
 
 SEED = 20261122
 KILLS = 11  # of each of five jobs
-COARSE = {
-    "basis": "sz(dzp)",
-    "grid_points": [12, 20],
-    "grid_cells": [1, 1],
-    "z_spacing_A": 0.3,
-    "vacuum_A": 2.5,
-    "kpoints": [2, 2],
-    "kpoint_cells": [1, 1],
-}
 DFT = complete_config({"run": "test", "reference": {"dft": COARSE}})["reference"]["dft"]
 DFT_MODULES = ["gpaw.new.ase_interface", "extensive.reference.chunks"]
 TORCH_MODULES = ["extensive.training.launch", "extensive.timing.networks", "extensive.timing.sheet"]

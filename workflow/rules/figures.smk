@@ -252,7 +252,7 @@ use rule figure_inputs as figure_learning_curves with:
         numbers=caption_numbers,
 
 
-use rule figure_learning_curves as figure_ablation with:
+use rule figure_inputs as figure_ablation with:
     input:
         ablation=f"{RUN}/tables/ablation.csv",
         code=figure_code("ablation"),
@@ -267,10 +267,10 @@ use rule figure_learning_curves as figure_ablation with:
         numbers=caption_numbers,
 
 
-use rule figure_learning_curves as figure_context with:
+use rule figure_inputs as figure_context with:
     input:
         context=f"{RUN}/tables/context.csv",
-        code=figure_code("context"),
+        code=[*figure_code("context"), *code("figures/learning_curves")],
     output:
         **figure_files("context", "Accuracy", "error against the width of the context"),
     log:
@@ -282,7 +282,7 @@ use rule figure_learning_curves as figure_context with:
         numbers=caption_numbers,
 
 
-use rule figure_learning_curves as figure_calibration with:
+use rule figure_inputs as figure_calibration with:
     input:
         **{
             part.replace("-", "_"): f"{RUN}/predictions/{EDNN}-ensemble-{part}.csv"

@@ -144,6 +144,7 @@ rule sheet:
             "timing/sheet",
             "timing/sheet_ranks",
             "training/ranks",
+            "training/torchrun",
         ),
     output:
         result("timings/sheet.csv"),

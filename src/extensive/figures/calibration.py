@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from extensive.figures.predictions import with_errors
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,
@@ -32,24 +33,23 @@ def from_files(**paths: str) -> Drawing:
 def draw(tables: dict[str, pd.DataFrame]) -> Drawing:
     """(a) error against uncertainty, meV/atom; (b) share of errors within so many standard deviations.
 
-    A calibrated normal error lies within z standard deviations with the probability that the grey line shows.
+    A calibrated normal error lies within z standard deviations with the probability that the dotted line shows.
     """
-    parts = [table.assign(set=name) for name, table in tables.items() if len(table)]
+    parts = [with_errors(table).assign(set=name) for name, table in tables.items() if len(table)]
     everything = pd.concat(parts, ignore_index=True)
-    scale = MEV_PER_EV / everything["n_atoms"]
-    everything["error_meV_per_atom"] = (everything["energy_predicted_eV"] - everything["energy_dft_eV"]) * scale
-    everything["std_meV_per_atom"] = everything["energy_std_eV"] * scale
+    std = everything["energy_std_eV"] * MEV_PER_EV / everything["n_atoms"]
+    everything["std_meV_per_atom"] = std.clip(LEAST)
     figure = new_figure(DOUBLE_IN, 3.1)
     against, shares = figure.subplots(1, 2)
     reach = np.linspace(0, 4, 81)
     normal = [math.erf(z / math.sqrt(2)) for z in reach]
     for index, (name, part) in enumerate(everything.groupby("set", sort=False)):
         error = np.maximum(part["error_meV_per_atom"].abs(), LEAST)
-        deviation = np.maximum(part["std_meV_per_atom"], LEAST)
+        deviation = part["std_meV_per_atom"]
         scatter(against, deviation, error, series_style(index), 12, zorder=2, label=name)
         within = [(error / deviation <= z).mean() for z in reach]
         shares.plot(reach, within, color=series_style(index)[0])
-    ends = [everything["std_meV_per_atom"].clip(LEAST).min(), everything["std_meV_per_atom"].max()]
+    ends = [everything["std_meV_per_atom"].min(), everything["std_meV_per_atom"].max()]
     against.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
     against.set(xscale="log", yscale="log")
     against.set(xlabel="uncertainty, one standard deviation (meV/atom)", ylabel="absolute error (meV/atom)")
@@ -59,7 +59,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> Drawing:
     panel_title(against, "a", "each structure")
     panel_title(shares, "b", "all of a set")
     figure.legend(*against.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    ratio = everything["error_meV_per_atom"].abs() / everything["std_meV_per_atom"].clip(LEAST)
+    ratio = everything["error_meV_per_atom"].abs() / everything["std_meV_per_atom"]
     ranks = everything[["error_meV_per_atom", "std_meV_per_atom"]].abs().rank().corr().iloc[0, 1]
     numbers = {
         "within_two": float((ratio <= 2).mean()),

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from extensive.figures.style import COLUMN_IN, Drawing, new_figure, read_table, series_style, styled
+from extensive.figures.learning_curves import band
+from extensive.figures.style import COLUMN_IN, Drawing, new_figure, read_table, styled
 
 COLUMNS = ("variant", "context_A", "seed", "set", "mae_meV_per_atom", "forces_mae_meV_per_A")
 QUANTITIES = (
@@ -25,10 +26,7 @@ def draw(context: pd.DataFrame) -> Drawing:
         known = context.dropna(subset=[column])
         if known.empty:
             continue
-        colour, marker = series_style(index)
-        spread = known.groupby("context_A")[column].agg(["mean", "min", "max"])
-        axes.plot(spread.index, spread["mean"], color=colour, marker=marker, label=label)
-        axes.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
+        band(axes, known.groupby("context_A")[column], index, label)
     axes.set(yscale="log", xlabel="context c (Å)", ylabel="mean absolute error, validation")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     means = context.groupby("context_A")["mae_meV_per_atom"].mean()

@@ -1,7 +1,9 @@
 """Figure `learning-curves`: error against number of labels, with the labels' own noise as the floor."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
+from pandas.core.groupby import SeriesGroupBy
 
 from extensive.figures.style import (
     COLUMN_IN,
@@ -22,6 +24,14 @@ def from_files(curves: str, label_noise_meV_per_atom: float | None = None) -> Dr
     return draw(read_table(curves, COLUMNS), label_noise_meV_per_atom)
 
 
+def band(axes: Axes, errors: SeriesGroupBy, index: int, label: str) -> None:
+    """Mean over seeds of errors grouped by the horizontal axis, in the style of series `index`, with their range."""
+    colour, marker = series_style(index)
+    spread = errors.agg(["mean", "min", "max"])
+    axes.plot(spread.index, spread["mean"], color=colour, marker=marker, label=label)
+    axes.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
+
+
 @styled
 def draw(curves: pd.DataFrame, label_noise_meV_per_atom: float | None = None) -> Drawing:
     """Mean over seeds with the seeds' range; a panel for each set."""
@@ -30,10 +40,7 @@ def draw(curves: pd.DataFrame, label_noise_meV_per_atom: float | None = None) ->
     panels = figure.subplots(1, len(sets), squeeze=False, sharey=True)[0]
     for axes, name in zip(panels, sets):
         for index, (model, part) in enumerate(curves[curves["set"] == name].groupby("model", sort=False)):
-            colour, marker = series_style(index)
-            spread = part.groupby("n_labels")["mae_meV_per_atom"].agg(["mean", "min", "max"])
-            axes.plot(spread.index, spread["mean"], color=colour, marker=marker, label=model)
-            axes.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.2, linewidth=0)
+            band(axes, part.groupby("n_labels")["mae_meV_per_atom"], index, model)
         if label_noise_meV_per_atom:
             label = f"label noise, {quote(label_noise_meV_per_atom)} meV/atom"
             axes.axhline(label_noise_meV_per_atom, color=GREY, linestyle=":", label=label)

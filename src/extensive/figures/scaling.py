@@ -66,17 +66,18 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     """
     figure = new_figure(DOUBLE_IN, 3.9)
     axes = figure.subplots()
+    # Several processes (MPI) share one DFT energy: points beside those of one core, not a scaling of their own.
+    fits = [fit for fit in fits if fit["method"] != "gpaw" or fit["cores"] == 1]
     fit_of = {(fit["method"], fit["device"], fit["cores"]): fit for fit in fits}
     devices = list(dict.fromkeys(timings["device"]))
     top = max(PAPER_POINTS["seconds"].max(), timings["seconds"].max()) * 300
     reach = max(PAPER_SHEET_CELLS, timings["n_cells"].max()) * 2.5
     for index, (key, series) in enumerate(timings.groupby(["method", "device", "cores"], sort=False)):
         method, device, cores = key
-        # Several processes (MPI) share one DFT energy: points beside those of one core, not a scaling of their own.
-        shared = method == "gpaw" and cores > 1
-        fit = None if shared else fit_of.get(key)
+        fit = fit_of.get(key)
         where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else "GPU"
-        _series(axes, method, where, series.sort_values("n_cells"), fit, devices.index(device) + shared, index)
+        variant = devices.index(device) + (method == "gpaw" and cores > 1)
+        _series(axes, method, where, series.sort_values("n_cells"), fit, variant, index)
         if method == "gpaw" and fit:
             _extrapolate(axes, fit, series["n_cells"].max(), reach, top)
     if sheet is not None and len(sheet):

@@ -4,8 +4,6 @@ torchrun --nproc-per-node 2 -m extensive.timing.sheet_ranks JOB.json
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -23,6 +21,7 @@ from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import cells_of_atoms
 from extensive.timing.sheet import SheetTiming, sheet_of_config, sheet_source
 from extensive.training.ranks import Ranks
+from extensive.training.torchrun import torchrun
 
 
 def launch_sheet(
@@ -36,17 +35,12 @@ def launch_sheet(
     if processes <= 1:
         return sheet_of_config(section, model, device, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
-        path, result = Path(folder) / "job.json", Path(folder) / "row.json"
-        job = {"section": section, "model": str(model), "device": device, "checkpoint": str(checkpoint)}
-        path.write_text(json.dumps({**job, "result": str(result)}))
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        # The threads are divided below; torchrun would set one for each process.
-        environment = dict(os.environ, OMP_NUM_THREADS=str(max(1, section["threads"] // processes)))
-        ended = subprocess.run(
-            [*torchrun, "-m", "extensive.timing.sheet_ranks", str(path)], stderr=sys.stderr, env=environment
-        )
-        if ended.returncode:
-            raise InputError(f"sheet: {processes} processes ended with {ended.returncode}")
+        result = Path(folder) / "row.json"
+        job = {"section": section, "model": model, "device": device, "checkpoint": checkpoint, "result": result}
+        # The configured threads are divided among the processes; torchrun would set one for each.
+        status = torchrun("extensive.timing.sheet_ranks", job, processes, max(1, section["threads"] // processes))
+        if status:
+            raise InputError(f"sheet: {processes} processes ended with {status}")
         return SheetTiming(**read_json(result))
 
 

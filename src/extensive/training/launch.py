@@ -4,16 +4,14 @@ torchrun --nproc-per-node 2 -m extensive.training.launch JOB.json
 """
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from extensive.errors import InputError
 from extensive.io import read_json, read_structures
 from extensive.training.fit import train_model
+from extensive.training.torchrun import torchrun
 
 
 def train_files(job: dict[str, Any]) -> None:
@@ -29,14 +27,9 @@ def launch(job: dict[str, Any], processes: int = 1) -> None:
     if processes <= 1:
         train_files(job)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "job.json"
-        path.write_text(json.dumps(job, default=os.fspath))
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        # Libraries that a scheduler's launcher left a rank number for must not take it for theirs.
-        ended = subprocess.run([*torchrun, "-m", "extensive.training.launch", str(path)], stderr=sys.stderr)
-    if ended.returncode:
-        raise InputError(f"models.{job['name']}: training with {processes} processes ended with {ended.returncode}")
+    status = torchrun("extensive.training.launch", job, processes)
+    if status:
+        raise InputError(f"models.{job['name']}: training with {processes} processes ended with {status}")
 
 
 if __name__ == "__main__":
