@@ -212,6 +212,14 @@ def test_dft_is_extrapolated_along_its_fit(drawings):
     assert line.get_linestyle() == "--"
 
 
+def test_gain_of_fusing_is_of_sizes_that_both_were_timed_at():
+    rows = [("ednn-tiled", 1, 9.0), ("ednn-tiled", 10, 30.0), ("ednn-tiled", 20, 50.0), ("ednn-fused", 1, 1.0)]
+    rows += [("ednn-fused", 10, 10.0), ("ednn-fused", 20, 10.0), ("ednn-fused", 1000, 1.0)]
+    table = pd.DataFrame(rows, columns=["method", "n_cells", "seconds"]).assign(device="cpu")
+    assert scaling.fusing_gain(table) == 4.0
+    assert scaling.fusing_gain(table[table["n_cells"] != 10].replace("ednn-fused", "cnn")) is None
+
+
 def test_scaling_says_what_dft_would_need(drawings):
     numbers = drawings["scaling"].numbers
     assert numbers["dft_extrapolated_years"] == pytest.approx(60 * (35.2e6 / 60) ** 2.6 / 3.156e7)

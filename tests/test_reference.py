@@ -3,6 +3,7 @@
 import gzip
 import json
 import multiprocessing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from extensive.structures import generate_dataset
 
 CONFIG = complete_config({"run": "test", "seed": 7})
 PRODUCTION = DFTSettings.from_config(CONFIG["reference"]["dft"])
+EVERY_KPOINT = replace(PRODUCTION, mirror_kpoints=True)
 VERSION = "26.7.0"
 
 
@@ -115,19 +117,45 @@ def test_digest_survives_the_file(tmp_path):
     ],
 )
 def test_kpoints_of_supercells_are_folded(cells, along_x, along_y):
-    kpoints = kpoint_list(sheet(*cells), PRODUCTION)
+    kpoints = kpoint_list(sheet(*cells), EVERY_KPOINT)
     assert set(kpoints[:, 0]) == along_x
     assert set(kpoints[:, 1]) == along_y
     assert len(kpoints) == len(along_x) * len(along_y)
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ((5, 3), {(0.25, 0.25)}),  # time reversal adds (-1/4, -1/4); the other two are their mirror images
+        ((10, 3), {(0.5, 0.25), (0.5, -0.25)}),  # points that are their own images, all kept
+        ((10, 6), {(0.5, 0.5)}),
+    ],
+)
+def test_one_kpoint_stands_for_its_mirror_images(cells, expected):
+    points = kpoint_list(sheet(*cells), PRODUCTION)
+    assert {(x, y) for x, y, _ in points.tolist()} == expected
+
+
+@pytest.mark.parametrize("cells", [(1, 1), (2, 2), (4, 3), (5, 3), (7, 4), (15, 6)])
+def test_mirror_images_of_the_kept_points_are_the_whole_set(cells):
+    """What is left out is exactly what the two mirrors and time reversal bring back, each as often."""
+    everything = kpoint_list(sheet(*cells), EVERY_KPOINT)[:, :2]
+    kept = kpoint_list(sheet(*cells), PRODUCTION)[:, :2]
+    if len(kept) == len(everything):
+        np.testing.assert_array_equal(kept, everything)
+    else:
+        images = np.concatenate([kept * signs for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1))])
+        np.testing.assert_allclose(np.sort(images, axis=0), np.sort(everything, axis=0))
+        assert len(np.unique(images.round(9), axis=0)) == len(everything)
+
+
 @pytest.mark.parametrize("cells", [(1, 1), (2, 2), (4, 3), (5, 3), (10, 3), (10, 6), (15, 6), (20, 12)])
 def test_folded_points_are_the_unit_cells_own(cells):
     """Every point of the supercell comes from as many points of the 4-atom cell: the same states are sampled."""
-    unit = kpoint_list(sheet(1, 1), PRODUCTION)
+    unit = kpoint_list(sheet(1, 1), EVERY_KPOINT)
     assert len(unit) == 10 * 6
     folded = (unit[:, :2] * cells) % 1.0
-    points = kpoint_list(sheet(*cells), PRODUCTION)[:, :2] % 1.0
+    points = kpoint_list(sheet(*cells), EVERY_KPOINT)[:, :2] % 1.0
     distance = np.abs(folded[:, None] - points[None])
     nearest = np.minimum(distance, 1 - distance).max(axis=2)
     assert (nearest.min(axis=1) < 1e-9).all()
@@ -137,22 +165,22 @@ def test_folded_points_are_the_unit_cells_own(cells):
 
 def test_cells_without_exact_folding_keep_an_even_density():
     for nx, ny in ((7, 4), (3, 5), (9, 7)):
-        kpoints = kpoint_list(sheet(nx, ny), PRODUCTION)
+        kpoints = kpoint_list(sheet(nx, ny), EVERY_KPOINT)
         counts = [len(set(kpoints[:, axis])) for axis in (0, 1)]
         assert abs(counts[0] - 10 / nx) <= 2
         assert abs(counts[1] - 6 / ny) <= 2
 
 
 def test_grid_is_proportional_and_unchanged_by_strain():
-    assert grid_shape(sheet(5, 3), PRODUCTION) == (64, 64, 32)
-    assert grid_shape(sheet(10, 6), PRODUCTION) == (128, 128, 32)
+    assert grid_shape(sheet(5, 3), PRODUCTION) == (80, 80, 32)
+    assert grid_shape(sheet(10, 6), PRODUCTION) == (160, 160, 32)
     strained = sheet(5, 3)
     strained.set_cell(strained.cell.array * [[1.03], [0.97], [1.0]], scale_atoms=True)
-    assert grid_shape(strained, PRODUCTION) == (64, 64, 32)
+    assert grid_shape(strained, PRODUCTION) == (80, 80, 32)
     own = sheet(5, 3)
     del own.info[keys.SUPERCELL]
-    assert grid_shape(own, PRODUCTION) == (64, 64, 32)
-    assert len(kpoint_list(own, PRODUCTION)) == 4
+    assert grid_shape(own, PRODUCTION) == (80, 80, 32)
+    assert len(kpoint_list(own, PRODUCTION)) == 1
 
 
 def test_the_sheet_is_centred_in_the_settings_vacuum():
@@ -544,7 +572,7 @@ def test_the_study_holds_the_production_setting_and_its_table_marks_it():
             for name, atoms in convergence.jobs(point, structures)
         ]
         results.append(convergence.by_dataset(labels))
-    table = convergence.table(points, results, PRODUCTION)
+    table = convergence.table(points, results)
     assert table.groupby("study")["chosen"].sum().eq(1).all()
     # Nothing but the egg-box shifts changes the energy on springs.
     assert table.loc[table["study"] != "egg-box", "error_meV_per_atom"].max() < 1e-9

@@ -337,6 +337,7 @@ use rule figure_inputs as figure_scaling with:
         networks=f"{RUN}/timings/networks.csv",
         exponents=f"{RUN}/timings/exponents.json",
         sheet=f"{RUN}/timings/sheet.csv",
+        model=f"{RUN}/models/{EDNN}.json",
         code=figure_code("scaling"),
     output:
         **figure_files("scaling", "Speed", "time against number of atoms"),

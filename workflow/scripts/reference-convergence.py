@@ -12,7 +12,7 @@ production = DFTSettings.from_config(snakemake.params.dft)
 try:
     points = convergence.points(snakemake.params.study, production)
     labelled = [read_structures(path) for path in snakemake.input.labelled]
-    rows = convergence.table(points, [convergence.by_dataset(atoms) for atoms in labelled], production)
+    rows = convergence.table(points, [convergence.by_dataset(atoms) for atoms in labelled])
     for output in snakemake.output:
         with atomic_path(output) as temporary:
             rows.to_csv(temporary, index=False, float_format="%.6g")

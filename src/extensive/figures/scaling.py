@@ -41,6 +41,7 @@ METHODS = {
     "ednn-streamed": ("EDNN streamed sheet", GREEN, "*"),
 }
 DURATIONS_YEAR_S = 3.156e7
+LARGE_CELLS = 10
 DURATIONS = {
     1e-3: "1 ms",
     1.0: "1 s",
@@ -51,11 +52,31 @@ DURATIONS = {
 }
 
 
-def from_files(dft: str, networks: str, exponents: str, sheet: str | None = None) -> Drawing:
-    """Draw from the timing CSVs and the fitted exponents."""
+def from_files(dft: str, networks: str, exponents: str, sheet: str | None = None, model: str | None = None) -> Drawing:
+    """Draw from the timing CSVs, the fitted exponents and the description of the EDNN that was timed."""
     tables = [read_table(path, TIMING_COLUMNS) for path in (dft, networks)]
     streamed = read_table(sheet, TIMING_COLUMNS) if sheet else None
-    return draw(pd.concat(tables, ignore_index=True), read_json(exponents)["fits"], streamed)
+    drawing = draw(pd.concat(tables, ignore_index=True), read_json(exponents)["fits"], streamed)
+    gain = fusing_gain(tables[1])
+    if model and gain:
+        description = read_json(model)
+        f, c = description["model"]["focus_px"], description["context_px"]
+        drawing.numbers["fusing"] = {"measured": gain, "arithmetic": ((f + 2 * c) / f) ** 2, "f": f, "c": c}
+    return drawing
+
+
+def fusing_gain(networks: pd.DataFrame) -> float | None:
+    """How many times faster fused evaluation is than tiled: the median over the sizes that both were timed at.
+
+    On one device, from LARGE_CELLS cells on, where fixed costs no longer count; None where there is no such size.
+    """
+    series = [
+        networks[networks["method"] == f"ednn-{form}"].set_index(["device", "n_cells"])["seconds"]
+        for form in ("tiled", "fused")
+    ]
+    ratio = (series[0] / series[1]).dropna()
+    ratio = ratio[ratio.index.get_level_values("n_cells") >= LARGE_CELLS]
+    return float(ratio.median()) if len(ratio) else None
 
 
 @styled

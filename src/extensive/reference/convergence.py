@@ -29,6 +29,7 @@ class Point:
     setting: str
     unit: str
     settings: DFTSettings
+    chosen: bool  # the production value
     shifts: tuple[float, ...] = ()  # of the sheet, in grid spacings along x and y; egg-box only
 
 
@@ -37,32 +38,36 @@ def points(study: dict[str, Any], production: DFTSettings) -> list[Point]:
 
     Raises InputError for a setting whose production value is not among those studied.
     """
-    finer = production.grid_points[0]
-    found = []
-    grids = [
-        (
-            f"{grid[0]}",
-            replace(production, grid_points=tuple(grid), z_spacing_A=production.z_spacing_A * finer / grid[0]),
-        )
-        for grid in study["grid_points"]
-    ]
-    found += [Point("grid", name, "points along x", settings) for name, settings in grids]
-    found += [Point("egg-box", name, "points along x", settings, tuple(study["shifts"])) for name, settings in grids]
-    for kpoints in study["kpoints"]:
-        name = f"{kpoints[0]}x{kpoints[1]}"
-        found.append(Point("k-points", name, "per 60 atoms", replace(production, kpoints=tuple(kpoints))))
+    found: list[Point] = []
+
+    def add(name: str, setting: str, unit: str, chosen: bool, shifts: tuple[float, ...] = (), **changes: Any) -> None:
+        found.append(Point(name, setting, unit, replace(production, **changes), chosen, shifts))
+
+    grids = [tuple(grid) for grid in study["grid_points"]]
+    for name, shifts in (("grid", ()), ("egg-box", tuple(study["shifts"]))):
+        for grid in grids:
+            z_spacing_A = production.z_spacing_A * production.grid_points[0] / grid[0]
+            chosen = grid == production.grid_points
+            add(name, f"{grid[0]}", "points along x", chosen, shifts, grid_points=grid, z_spacing_A=z_spacing_A)
+    densest = tuple(study["kpoints"][-1])
+    for kpoints in map(tuple, study["kpoints"]):
+        name, chosen = f"{kpoints[0]}x{kpoints[1]}", kpoints == production.kpoints
+        add("k-points", name, "per 60 atoms", chosen, kpoints=kpoints)
+        if chosen and not production.mirror_kpoints:
+            add("k-points", f"{name} mirrored", "per 60 atoms", False, mirror_kpoints=True)
     for vacuum in study["vacuum_A"]:
-        found.append(Point("vacuum", f"{vacuum:g}", "Angstrom", replace(production, vacuum_A=vacuum)))
+        add("vacuum", f"{vacuum:g}", "Angstrom", vacuum == production.vacuum_A, vacuum_A=vacuum)
     for width in study["smearing_eV"]:
-        found.append(Point("smearing", f"{width:g}", "eV", replace(production, smearing_eV=width)))
+        # At the densest k-points, else this would be the k-points' error, which a wide distribution hides.
+        add("smearing", f"{width:g}", "eV", width == production.smearing_eV, smearing_eV=width, kpoints=densest)
     for basis in study["basis"]:
-        found.append(Point("basis", basis, "", replace(production, basis=basis)))
+        add("basis", basis, "", basis == production.basis, basis=basis)
     for error in study["density_convergence"]:
-        settings = replace(production, density_convergence=error)
-        found.append(Point("density", f"{error:g}", "electrons per electron", settings))
+        chosen = error == production.density_convergence
+        add("density", f"{error:g}", "electrons per electron", chosen, density_convergence=error)
     for name in dict.fromkeys(point.study for point in found):
         values = [point.setting for point in found if point.study == name]
-        if not any(point.settings == production for point in found if point.study == name):
+        if not any(point.chosen for point in found if point.study == name):
             raise InputError(
                 f"reference.convergence: the {name} study has {', '.join(values)} but not the production value"
             )
@@ -116,7 +121,7 @@ def by_dataset(labelled: list[Atoms]) -> dict[str, list[Atoms]]:
     return found
 
 
-def table(all_points: list[Point], results: list[dict[str, list[Atoms]]], production: DFTSettings) -> pd.DataFrame:
+def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.DataFrame:
     """Rows (COLUMNS): one for each point and data set. `results` are the labels of each point, by data set."""
     last = {point.study: index for index, point in enumerate(all_points)}
     rows = []
@@ -134,7 +139,7 @@ def table(all_points: list[Point], results: list[dict[str, list[Atoms]]], produc
                     "unit": point.unit,
                     "system": labelled[0].info[keys.FAMILY],
                     "error_meV_per_atom": error * keys.MEV_PER_EV,
-                    "chosen": point.settings == production,
+                    "chosen": point.chosen,
                     "seconds": float(np.mean([record_of(atoms)["seconds"] for atoms in labelled])),
                 }
             )

@@ -25,7 +25,8 @@ class DFTSettings:
     """Settings of one level of DFT, per sheet and not per cell, so that cells of all sizes are comparable.
 
     `grid_points` along (x, y) belong to `grid_cells` rectangular 4-atom cells, `kpoints` (Monkhorst-Pack, even)
-    to `kpoint_cells`; other supercells get the proportional grid and the folded k-points. `mixer` and
+    to `kpoint_cells`; other supercells get the proportional grid and the folded k-points. Without `mirror_kpoints`,
+    one of each set of points that the mirrors of a perfect sheet map onto each other stands for all. `mixer` and
     `max_iterations` steer how the solution is found, not what it is: they are not part of the digest.
     """
 
@@ -38,6 +39,7 @@ class DFTSettings:
     vacuum_A: float
     kpoints: tuple[int, int]
     kpoint_cells: tuple[int, int]
+    mirror_kpoints: bool
     smearing_eV: float
     density_convergence: float
     mixer: tuple[float, int, float]
@@ -115,11 +117,13 @@ def _nearest_multiple(points: float) -> int:
 
 
 def kpoint_list(atoms: Atoms, settings: DFTSettings) -> np.ndarray:
-    """Fractional k-points (K, 3) of the whole zone, equally weighted.
+    """Fractional k-points (K, 3), equally weighted.
 
     The Monkhorst-Pack points of one 4-atom cell at the configured density, folded into the zone of the supercell:
     supercells of one sheet then sample the very same states, so their energies per atom are equal. Where a supercell
-    has no short exact folding, an even Monkhorst-Pack grid of at least the nearest density is used instead.
+    has no short exact folding, an even Monkhorst-Pack grid of at least the nearest density is used instead. Points
+    that are mirror images of each other give a perfect sheet the same energy; `mirror_kpoints` says whether all of
+    them are computed or one of each kind. Time reversal halves what remains of the zone in either case.
     """
     axes = []
     for cells, kpoints, per in zip(cells_of(atoms), settings.kpoints, settings.kpoint_cells):
@@ -134,6 +138,9 @@ def kpoint_list(atoms: Atoms, settings: DFTSettings) -> np.ndarray:
             count = max(2, 2 * round(total / cells / 2))
             axis = (2 * np.arange(count) - count + 1) / (2 * count)
         axes.append(np.where(axis > 0.5, axis - 1.0, axis))
+    if not settings.mirror_kpoints and not any(np.isin(axis, (0.0, 0.5)).any() for axis in axes):
+        # No point is its own mirror image: those with positive components weigh the same as all.
+        axes = [axis[axis > 0] for axis in axes]
     kx, ky = np.meshgrid(*axes, indexing="ij")
     return np.stack([kx.ravel(), ky.ravel(), np.zeros(kx.size)], axis=1)
 
