@@ -8,4 +8,5 @@ COARSE = {
     "vacuum_A": 2.5,
     "kpoints": [2, 2],
     "kpoint_cells": [1, 1],
+    "mirror_kpoints": True,
 }

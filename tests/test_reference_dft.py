@@ -1,5 +1,6 @@
 """Reference stage with GPAW itself, on the smallest cells that show the physics."""
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from coarse_dft import COARSE
 from extensive import keys
 from extensive.config import complete_config
 from extensive.io import write_structures
+from extensive.reference import blocked, calculation
 from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import Store, label_chunk
@@ -60,6 +62,24 @@ def test_forces_are_the_derivative_of_the_energy_and_components_add_up_to_it():
     assert record["converged"]
     assert record["settings"] == tight.settings.physical()
     assert record["versions"]["gpaw"]
+
+
+@pytest.mark.parametrize(("kpoints", "real"), [((2, 1), False), ((1, 1), True)])
+def test_dense_products_give_gpaws_own_numbers(monkeypatch, kpoints, real):
+    """In cells so small that several images of a function overlap; a real wave function is left to GPAW."""
+    (atoms,) = dataset("hbn", supercell=(2, 1), displacement_A=[0.05, 0.05])
+    settings = replace(SETTINGS, kpoints=kpoints)
+    if real:
+        monkeypatch.setattr(calculation, "kpoint_list", lambda *_: np.zeros((1, 3)))
+    used = []
+    monkeypatch.setattr(blocked, "Patches", lambda basis, make=blocked.Patches: used.append(basis) or make(basis))
+    dense = Labeller(settings, reuse=False).label(atoms)
+    assert bool(used) is not real
+    monkeypatch.setattr(calculation, "dense_products", contextlib.nullcontext)
+    own = Labeller(settings, reuse=False).label(atoms)
+    assert len(used) == (0 if real else 1)
+    assert energy(dense) == pytest.approx(energy(own), abs=2e-8)
+    np.testing.assert_allclose(dense.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
 
 def test_doubling_the_cell_doubles_the_energy():

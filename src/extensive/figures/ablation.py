@@ -1,6 +1,7 @@
 """Figure `ablation`: what each ingredient of the recipe is worth, on the validation set."""
 
 import pandas as pd
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from extensive.figures.style import (
     BLACK,
@@ -42,6 +43,10 @@ def draw(ablation: pd.DataFrame) -> Drawing:
             axes.plot(values, [row] * len(values), "o", color=colour, alpha=0.6, markeredgewidth=0)
             axes.plot([values.mean()] * 2, [row - 0.35, row + 0.35], color=BLACK)
         axes.set_xscale("log")
+        # Errors often span less than a decade: a few plain numbers rather than powers of ten.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
         axes.grid(True, axis="y", color="#E8E8E8", linewidth=0.5)
         panel_title(axes, letter, title)

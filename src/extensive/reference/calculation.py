@@ -14,6 +14,7 @@ from ase.units import Ha
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
+from extensive.reference.blocked import dense_products
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.settings import (
     DFTSettings,
@@ -146,14 +147,15 @@ class Labeller:
                 self.forget()  # free the old one's memory first
             started = time.perf_counter()
             try:
-                if reused:
-                    self._predictor.move(self._calculator, sheet)
-                else:
-                    self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations, self.parallel)
-                    self._calculator.create_new_calculation(sheet)
-                result = _converge(self._calculator, sheet)
-                if self.reuse:
-                    self._predictor.remember(self._calculator)
+                with dense_products():
+                    if reused:
+                        self._predictor.move(self._calculator, sheet)
+                    else:
+                        self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations, self.parallel)
+                        self._calculator.create_new_calculation(sheet)
+                    result = _converge(self._calculator, sheet)
+                    if self.reuse:
+                        self._predictor.remember(self._calculator)
             except Exception as error:
                 self.forget()
                 reason = " ".join(str(error).split()) or "no reason given"

@@ -54,7 +54,7 @@ def points(study: dict[str, Any], production: DFTSettings) -> list[Point]:
         name, chosen = f"{kpoints[0]}x{kpoints[1]}", kpoints == production.kpoints
         add("k-points", name, "per 60 atoms", chosen, kpoints=kpoints)
         if chosen and not production.mirror_kpoints:
-            add("k-points", f"{name} mirrored", "per 60 atoms", False, mirror_kpoints=True)
+            add("k-points", f"{name} all", "per 60 atoms", False, mirror_kpoints=True)
     for vacuum in study["vacuum_A"]:
         add("vacuum", f"{vacuum:g}", "Angstrom", vacuum == production.vacuum_A, vacuum_A=vacuum)
     for width in study["smearing_eV"]:
