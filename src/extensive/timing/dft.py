@@ -34,7 +34,7 @@ def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, s
     The k-points are those of the labels: every size samples the same states of the sheet (Monkhorst-Pack 2 x
     2 of the 60-atom cell, folded), so that the energies are comparable and larger cells need fewer points.
     Set-up of the calculator is part of the time, as it is for a user; importing GPAW and the forces (15-20 %
-    more) are not.
+    more) are not. GPAW is timed as it comes, without the products of `reference.blocked`.
     """
     if ranks == 1:
         prepare_serial_process()
