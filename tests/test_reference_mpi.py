@@ -20,7 +20,7 @@ from extensive.timing.dft import time_dft_parallel
 from extensive.timing.hardware import hardware_label
 
 CONFIG = load_config(repository_root() / "config/smoke.yaml")
-COARSE = DFTSettings.from_config(CONFIG["reference"]["dft"])
+COARSE = replace(DFTSettings.from_config(CONFIG["reference"]["dft"]), mirror_kpoints=True)
 
 
 def rattled(supercell: list[int]):
@@ -57,10 +57,12 @@ def test_every_rank_has_work_and_kpoints_come_first(ranks, kpoints):
     assert split["domain"][2] == 1
 
 
-def test_time_reversal_leaves_half_of_the_kpoints():
+@pytest.mark.parametrize(("mirrors", "expected"), [(True, [2, 1, 1]), (False, [1, 1, 1])])
+def test_time_reversal_and_mirrors_leave_a_part_of_the_kpoints(mirrors, expected):
     production = DFTSettings.from_config(load_config(repository_root() / "config/config.yaml")["reference"]["dft"])
+    settings = replace(production, mirror_kpoints=mirrors)
     # Monkhorst-Pack 2 x 2 of the 60-atom cell, and the same states folded.
-    assert [irreducible_kpoints(rattled(cells), production) for cells in ([5, 3], [10, 3], [10, 6])] == [2, 1, 1]
+    assert [irreducible_kpoints(rattled(cells), settings) for cells in ([5, 3], [10, 3], [10, 6])] == expected
 
 
 @pytest.mark.dft
