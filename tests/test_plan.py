@@ -30,9 +30,8 @@ def test_label_seconds_bracket_what_was_measured(default):
     dft = default["reference"]["dft"]
     assert 40 <= plan.label_seconds([5, 3], dft) <= 90
     coarse = dict(dft, grid_points=[64, 64])
-    own = plan.OWN_SUMS
-    assert 59 <= own * plan.label_seconds([5, 3], dict(coarse, mirror_kpoints=True)) <= 130
-    assert 600 <= own * plan.label_seconds([10, 6], coarse) <= 1200
+    assert 59 <= plan.label_seconds([5, 3], dict(coarse, mirror_kpoints=True), own_sums=True) <= 130
+    assert 600 <= plan.label_seconds([10, 6], coarse, own_sums=True) <= 1200
 
 
 def test_larger_cells_cost_more_than_in_proportion_and_coarser_settings_less(default):

@@ -32,8 +32,11 @@ CELL_60_A = (12.30, 12.78)
 PATIENCE = 3
 
 
-def label_seconds(supercell: list[int], dft: Config) -> float:
-    """Seconds of one GPAW energy with forces on one core, for a supercell of rectangular 4-atom cells."""
+def label_seconds(supercell: list[int], dft: Config, processes: int = 1, own_sums: bool = False) -> float:
+    """Seconds of one GPAW energy with forces, for a supercell of rectangular 4-atom cells, by so many processes.
+
+    `own_sums`: with GPAW's own sums over the grid, which it always does where several processes share a grid.
+    """
     cells = supercell[0] * supercell[1]
     density = math.prod(dft["kpoints"]) * math.prod(dft["kpoint_cells"])
     # Time reversal leaves half of the k-points, and half of those are mirror images.
@@ -42,7 +45,8 @@ def label_seconds(supercell: list[int], dft: Config) -> float:
     grid = math.prod(dft["grid_points"]) / math.prod(dft["grid_cells"]) * planes / LABEL_GRID_POINTS
     size = (ATOMS_PER_CELL * cells / LABEL_ATOMS) ** LABEL_POWER
     each = GRID_SECONDS * grid + KPOINT_SECONDS * kpoints
-    return LABEL_OVERHEAD_S + each * size * BASIS_COST.get(dft["basis"], 1.0)
+    seconds = LABEL_OVERHEAD_S + each * size * BASIS_COST.get(dft["basis"], 1.0)
+    return seconds * (OWN_SUMS if own_sums or processes > 1 else 1.0) / speedup(processes)
 
 
 def ranks(config: Config, supercell: list[int]) -> int:
@@ -81,7 +85,7 @@ def chunk_seconds(config: Config, dataset: str) -> float:
     """Seconds of one job of a data set's labels, on one core or on the ranks that its cells are computed by."""
     spec = config["structures"]["datasets"][dataset]
     processes = ranks(config, spec["supercell"])
-    each = label_seconds(spec["supercell"], config["reference"]["dft"]) / speedup(processes)
+    each = label_seconds(spec["supercell"], config["reference"]["dft"], processes)
     if processes > 1:
         each += MPI_START_S
     elif spec["sampler"] == "md":
@@ -152,7 +156,7 @@ def minutes(seconds: float) -> int:
 def timing_dft_seconds(config: Config, supercell: list[int], processes: int) -> float:
     """Seconds of one size's DFT timing by so many processes."""
     repeats = config["timing"]["dft"]["repeats"]
-    return repeats * OWN_SUMS * label_seconds(supercell, config["reference"]["dft"]) / speedup(processes)
+    return repeats * label_seconds(supercell, config["reference"]["dft"], processes, own_sums=True)
 
 
 def stage_hours(config: Config) -> dict[str, dict[str, float]]:

@@ -107,18 +107,23 @@ def potential_matrices(basis: Any, potential: np.ndarray) -> np.ndarray:
     return found
 
 
+def _partners(basis: Any, patch: Patch, density_matrix: np.ndarray, q: int) -> np.ndarray:
+    """sum_2 rho(1, 2) phi_2(G), (P, F), for each function 1 that reaches into a patch; rho (M, M) is Hermitian."""
+    phase = basis.phase_qW[q][patch.volumes]
+    part = density_matrix[np.ix_(patch.functions, patch.functions)]
+    # The real part of a Hermitian matrix is symmetric: no matter which of its indices is summed over.
+    return patch.values @ (phase[:, None] * phase.conj() * part).real
+
+
 def add_density(basis: Any, density_matrix: np.ndarray, density: np.ndarray, q: int) -> None:
     """Add the density of a Hermitian density matrix (M, M) at k-point `q` to `density` on the grid."""
     flat = density.reshape(-1)
     for patch in _patches(basis).patches:
-        phase = basis.phase_qW[q][patch.volumes]
-        part = density_matrix[np.ix_(patch.functions, patch.functions)]
-        real = (phase[:, None] * phase.conj() * part).real
-        flat[patch.points] += np.einsum("pf,pf->p", patch.values @ real, patch.values)
+        flat[patch.points] += np.einsum("pf,pf->p", patch.values, _partners(basis, patch, density_matrix, q))
 
 
 def force_contribution(basis: Any, potential: np.ndarray, density_matrix: np.ndarray, q: int) -> np.ndarray:
-    """Forces (A, 3) of a potential on the grid on the basis functions of each atom, at k-point `q`."""
+    """Forces (A, 3) of a potential on the grid on the basis functions of each atom, of a Hermitian density matrix."""
     gd = basis.gd
     index = np.stack(np.unravel_index(np.arange(potential.size), potential.shape), axis=1) + gd.beg_c
     coordinates = index @ gd.h_cv
@@ -127,10 +132,7 @@ def force_contribution(basis: Any, potential: np.ndarray, density_matrix: np.nda
     flat = potential.ravel() * gd.dv
     forces = np.zeros((3, basis.Mmax))
     for patch in _patches(basis).patches:
-        phase = basis.phase_qW[q][patch.volumes]
-        part = density_matrix[np.ix_(patch.functions, patch.functions)]
-        real = (phase.conj()[:, None] * phase * part).real
-        weights = (patch.values @ real.T) * flat[patch.points, None]  # (P, F)
+        weights = _partners(basis, patch, density_matrix, q) * flat[patch.points, None]
         place = coordinates[patch.points]
         starts = np.flatnonzero(np.diff(patch.volumes, prepend=-1))
         for start in starts:
@@ -179,7 +181,7 @@ def dense_products() -> Iterator[None]:
 
     def calculate_force_contribution(self: Any, vt_G: np.ndarray, rhoT_MM: np.ndarray, q: int) -> np.ndarray:
         if _whole(self):
-            return force_contribution(self, vt_G, rhoT_MM, q)
+            return force_contribution(self, vt_G, rhoT_MM.T, q)
         return own["calculate_force_contribution"](self, vt_G, rhoT_MM, q)
 
     replaced = (calculate_potential_matrices, construct_density, calculate_force_contribution)

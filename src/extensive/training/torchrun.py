@@ -14,7 +14,7 @@ def torchrun(module: str, job: dict[str, Any], processes: int, threads: int | No
 
     `threads` are those of each process; without it they follow from the environment, or torchrun sets one.
     """
-    environment = dict(os.environ) if threads is None else dict(os.environ, OMP_NUM_THREADS=str(threads))
+    environment = None if threads is None else dict(os.environ, OMP_NUM_THREADS=str(threads))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
         path.write_text(json.dumps(job, default=os.fspath))
