@@ -16,7 +16,9 @@ try:
         processes = snakemake.resources.get("gpu", 1) if device == "cuda" else 1
         rows.append(launch_sheet(snakemake.params.sheet, snakemake.input.model, device, partial, processes))
     write_sheet(rows, snakemake.output[0])
-    for partial in checkpoint.parent.glob(f"{checkpoint.stem}-*.json"):
-        partial.unlink()
+    # Those that a kill left half written too.
+    for prefix in ("", ".tmp-*-"):
+        for partial in checkpoint.parent.glob(f"{prefix}{checkpoint.stem}-*.json"):
+            partial.unlink()
 except InputError as error:
     sys.exit(f"sheet: {error}")
