@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up the Python environment .venv in the repository's root; safe to repeat, silent work only when needed.
-# Usage: envs/setup.sh run|test     (test adds what the tests need)
+# Usage: envs/setup.sh run|test|bench     (test adds what the tests need, bench what networks are compared with)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,8 @@ fail() { printf 'setup: ERROR: %s\n' "$*" >&2; exit 1; }
 case "$purpose" in
     run) extras="workflow,dft" ;;
     test) extras="workflow,dft,dev" ;;
-    *) fail "unknown purpose '$purpose'; expected run or test" ;;
+    bench) extras="workflow,dft,bench" ;;
+    *) fail "unknown purpose '$purpose'; expected run, test or bench" ;;
 esac
 
 # --- system packages: a Python of 3.11 or later with venv and headers, and a C++ compiler for GPAW's extension
@@ -96,5 +97,5 @@ unset GPAW_BUILD_JOBS  # yields a wheel without its extension
 .venv/bin/python -c 'import torch, gpaw, snakemake, extensive' || fail "the installed packages cannot be imported"
 rm -f .venv/setup-*.stamp
 echo "$wanted" > "$stamp"
-[ "$purpose" = test ] && { { cat pyproject.toml envs/setup.sh; "$python" -VV; echo "workflow,dft"; } | sha256sum | cut -d' ' -f1 > .venv/setup-run.stamp; }
+[ "$purpose" = run ] || { { cat pyproject.toml envs/setup.sh; "$python" -VV; echo "workflow,dft"; } | sha256sum | cut -d' ' -f1 > .venv/setup-run.stamp; }
 say "done"

@@ -172,14 +172,14 @@ def test_cells_without_exact_folding_keep_an_even_density():
 
 
 def test_grid_is_proportional_and_unchanged_by_strain():
-    assert grid_shape(sheet(5, 3), PRODUCTION) == (80, 80, 32)
-    assert grid_shape(sheet(10, 6), PRODUCTION) == (160, 160, 32)
+    assert grid_shape(sheet(5, 3), PRODUCTION) == (100, 100, 32)
+    assert grid_shape(sheet(10, 6), PRODUCTION) == (200, 200, 32)
     strained = sheet(5, 3)
     strained.set_cell(strained.cell.array * [[1.03], [0.97], [1.0]], scale_atoms=True)
-    assert grid_shape(strained, PRODUCTION) == (80, 80, 32)
+    assert grid_shape(strained, PRODUCTION) == (100, 100, 32)
     own = sheet(5, 3)
     del own.info[keys.SUPERCELL]
-    assert grid_shape(own, PRODUCTION) == (80, 80, 32)
+    assert grid_shape(own, PRODUCTION) == (100, 100, 32)
     assert len(kpoint_list(own, PRODUCTION)) == 1
 
 
@@ -573,6 +573,8 @@ def test_the_study_holds_the_production_setting_and_its_table_marks_it():
         ]
         results.append(convergence.by_dataset(labels))
     table = convergence.table(points, results)
+    coarse = {point.settings.grid_points for point in points if point.study not in convergence.GRID_STUDIES}
+    assert coarse == {tuple(study["coarse_grid_points"])}
     assert table.groupby("study")["chosen"].sum().eq(1).all()
     # Nothing but the egg-box shifts changes the energy on springs.
     assert table.loc[table["study"] != "egg-box", "error_meV_per_atom"].max() < 1e-9

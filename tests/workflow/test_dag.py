@@ -50,3 +50,9 @@ def test_studies_are_trained_only_when_asked_for(workflow_copy):
     models = load_config(workflow_copy.root / "config" / "config.yaml")["models"]
     assert workflow_copy.planned(preset="config")["train"] == len(models)
     assert workflow_copy.planned("--cores", "2", "studies", preset="config")["train"] > len(models)
+
+
+def test_peers_are_compared_only_when_asked_for(workflow_copy):
+    assert "peer_mace" not in workflow_copy.planned(preset="config")
+    planned = workflow_copy.planned("--cores", "2", "peers", preset="config")
+    assert planned["peer_mace"] == planned["peers_compared"] == planned["figure_peers"] == 1

