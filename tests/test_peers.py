@@ -97,6 +97,8 @@ def test_summary_and_figure_show_every_method():
     assert table.loc["tersoff", "mae_meV_per_atom_test"] == 20
     drawing = figure.draw(pd.DataFrame([vars(row) for row in rows]), accuracy)
     assert drawing.numbers["ratios"][960] == pytest.approx({"Tersoff, C": 2.0, "MACE": 0.004})
+    own = figure.draw(pd.DataFrame([vars(row) for row in rows]), accuracy.assign(set="of-my-own"))
+    assert [label.get_text() for label in own.figure.axes[1].get_yticklabels()] == ["of-my-own"]
     shown = {line.get_label() for line in drawing.figure.axes[0].lines}
     assert shown == {"EDNN, energy", "Tersoff, C", "MACE"}
 

@@ -50,7 +50,7 @@ def draw(timings: pd.DataFrame, accuracy: pd.DataFrame) -> Drawing:
     left.set_ylabel("time per atom (µs)")
     left.legend(loc="best")
     panel_title(left, "a", "cost of an evaluation")
-    sets = [name for name in SETS if name in set(accuracy["set"])]
+    sets = sorted(accuracy["set"].unique(), key=lambda name: SETS.index(name) if name in SETS else len(SETS))
     for method, part in accuracy.groupby("method", sort=False):
         title, colour, marker = METHODS.get(method, (method, BLACK, "x"))
         rows = [sets.index(name) for name in part["set"]]
