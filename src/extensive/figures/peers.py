@@ -1,6 +1,7 @@
 """Figure `peers`: microseconds per atom and errors of the network, empirical potentials and MACE."""
 
 import pandas as pd
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from extensive import keys
 from extensive.figures.style import (
@@ -39,16 +40,19 @@ def from_files(timings: str, accuracy: str) -> Drawing:
 def draw(timings: pd.DataFrame, accuracy: pd.DataFrame) -> Drawing:
     """Cost left, errors right, a colour and a marker for each method."""
     timings = timings.assign(microseconds_per_atom=1e6 * timings["seconds"] / timings["n_atoms"])
-    figure = new_figure(DOUBLE_IN, 2.7)
+    figure = new_figure(DOUBLE_IN, 2.9)
     left, right = figure.subplots(1, 2)
     for method, part in timings.groupby("method", sort=False):
         title, colour, marker = METHODS.get(method, (method, BLACK, "x"))
         left.plot("n_atoms", "microseconds_per_atom", f"{marker}-", data=part, color=colour, label=title)
     left.set_xscale("log")
     left.set_yscale("log")
+    sizes = sorted(timings["n_atoms"].unique())
+    left.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    left.xaxis.set_minor_formatter(NullFormatter())
     left.set_xlabel("number of atoms")
     left.set_ylabel("time per atom (µs)")
-    left.legend(loc="best")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(METHODS))
     panel_title(left, "a", "cost of an evaluation")
     sets = sorted(accuracy["set"].unique(), key=lambda name: SETS.index(name) if name in SETS else len(SETS))
     for method, part in accuracy.groupby("method", sort=False):
@@ -56,6 +60,10 @@ def draw(timings: pd.DataFrame, accuracy: pd.DataFrame) -> Drawing:
         rows = [sets.index(name) for name in part["set"]]
         right.plot(part["mae_meV_per_atom"], rows, marker, color=colour, label=title)
     right.set_xscale("log")
+    # Errors span a decade or two: a few plain numbers rather than powers of ten.
+    right.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    right.xaxis.set_minor_formatter(NullFormatter())
     right.set_yticks(range(len(sets)), sets)
     right.set_ylim(len(sets) - 0.5, -0.5)
     right.set_xlabel("mean absolute error (meV/atom)")
