@@ -17,7 +17,7 @@ from coarse_dft import COARSE
 from extensive import keys
 from extensive.config import complete_config
 from extensive.io import write_structures
-from extensive.reference import blocked, calculation
+from extensive.reference import bands, blocked, calculation
 from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import Store, label_chunk
@@ -64,22 +64,28 @@ def test_forces_are_the_derivative_of_the_energy_and_components_add_up_to_it():
     assert record["versions"]["gpaw"]
 
 
-@pytest.mark.parametrize(("kpoints", "real"), [((2, 1), False), ((1, 1), True)])
-def test_dense_products_give_gpaws_own_numbers(monkeypatch, kpoints, real):
-    """In cells so small that several images of a function overlap; a real wave function is left to GPAW."""
+@pytest.mark.parametrize("kpoint", [0.25, 0.5, 0.0], ids=["complex", "real", "gamma"])
+def test_dense_products_and_kept_bands_give_gpaws_own_numbers(monkeypatch, kpoint):
+    """In cells so small that several images of a function overlap; Gamma alone is left to GPAW."""
     (atoms,) = dataset("hbn", supercell=(2, 1), displacement_A=[0.05, 0.05])
-    settings = replace(SETTINGS, kpoints=kpoints)
-    if real:
-        monkeypatch.setattr(calculation, "kpoint_list", lambda *_: np.zeros((1, 3)))
-    used = []
-    monkeypatch.setattr(blocked, "Patches", lambda basis, make=blocked.Patches: used.append(basis) or make(basis))
-    dense = Labeller(settings, reuse=False).label(atoms)
-    assert bool(used) is not real
+    monkeypatch.setattr(calculation, "kpoint_list", lambda *_: np.array([[kpoint, kpoint, 0.0]]))
+    made, kinds = [], []
+    monkeypatch.setattr(blocked, "Patches", lambda basis, make=blocked.Patches: made.append(basis) or make(basis))
+    solve = bands.lowest_bands
+    monkeypatch.setattr(bands, "lowest_bands", lambda matrix, *more: kinds.append(matrix.dtype) or solve(matrix, *more))
+    fast = Labeller(SETTINGS, reuse=False).label(atoms)
+    assert (len(made), set(kinds)) == {
+        0.25: (1, {np.dtype(complex)}), 0.5: (1, {np.dtype(float)}), 0.0: (0, set())
+    }[kpoint]  # fmt: skip
+    made.clear()
+    kinds.clear()
     monkeypatch.setattr(calculation, "dense_products", contextlib.nullcontext)
-    own = Labeller(settings, reuse=False).label(atoms)
-    assert len(used) == (0 if real else 1)
-    assert energy(dense) == pytest.approx(energy(own), abs=2e-8)
-    np.testing.assert_allclose(dense.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
+    monkeypatch.setattr(calculation, "kept_bands_only", contextlib.nullcontext)
+    own = Labeller(SETTINGS, reuse=False).label(atoms)
+    assert not made
+    assert not kinds
+    assert energy(fast) == pytest.approx(energy(own), abs=2e-8)
+    np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
 
 def test_doubling_the_cell_doubles_the_energy():

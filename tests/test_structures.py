@@ -1,7 +1,6 @@
-"""Structures: lattices, defects, domains, pores, sampling, dimers, Ising lattices, very large sheets."""
+"""Structures: lattices, defects, domains, pores, sampling, and what is refused."""
 
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,7 @@ from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.structures import generate_dataset, lattices, pores, sampling
 from extensive.structures.datasets import FAMILIES
-from extensive.structures.dimers import generate_dimers
-from extensive.structures.ising import generate_ising, ising_energy, metropolis
 from extensive.structures.lattices import bonds, coordination, minimum_distance, ring_sizes
-from extensive.structures.sheet import PorousSheet, square_micrometre_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 CUTOFF_A = 1.8
@@ -344,137 +340,3 @@ def test_the_archive_grows_towards_the_large_cells_of_the_transfer_test():
     assert sizes[120] >= 8
     assert sizes[240] >= 4
     assert sizes[360] >= 1
-
-
-# Dimers
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_dimers_cover_separations_and_stay_within_the_margins(dimensions):
-    config = complete_config({"structures": {"dimers": {"d": {"dimensions": dimensions, "count": 200}}}})
-    spec = config["structures"]["dimers"]["d"]
-    dimers = generate_dimers("d", spec, 3)
-    separations = np.array([atoms.info["separation_A"] for atoms in dimers])
-    low, high = spec["separation_A"]
-    assert (np.histogram(separations, bins=4, range=(low, high))[0] > 25).all()
-    for atoms in dimers:
-        place = atoms.positions[:, :dimensions]
-        assert place.min() >= spec["margin_A"] - 1e-6
-        assert place.max() <= spec["box_A"] - spec["margin_A"] + 1e-6
-        assert atoms.get_distance(0, 1) == pytest.approx(atoms.info["separation_A"], abs=1e-6)
-        assert atoms.info[keys.FAMILY] == "dimer"
-    again = generate_dimers("d", {**spec, "count": 5}, 3)
-    assert all(same(a, b) for a, b in zip(dimers, again, strict=False))
-
-
-def test_a_dimer_that_does_not_fit_is_refused():
-    config = complete_config({"structures": {"dimers": {"d": {"dimensions": 2, "count": 1, "box_A": 6.0}}}})
-    with pytest.raises(InputError, match=r"separation_A.*box_A 6"):
-        generate_dimers("d", config["structures"]["dimers"]["d"], 1)
-
-
-# Ising
-
-
-def test_ising_energies_of_known_lattices():
-    up = np.ones((8, 8), dtype=np.int8)
-    checkerboard = np.where(np.indices((8, 8)).sum(axis=0) % 2, 1, -1).astype(np.int8)
-    one_flipped = up.copy()
-    one_flipped[3, 4] = -1
-    stripes = up.copy()
-    stripes[:4] = -1
-    energies = ising_energy(np.stack([up, -up, checkerboard, one_flipped, stripes]))
-    np.testing.assert_array_equal(energies, [-128, -128, 128, -120, -128 + 2 * 2 * 8])
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
-def test_ising_energy_is_extensive(seed):
-    """A periodic lattice repeated along an axis has exactly twice the energy."""
-    spins = np.random.default_rng(seed).integers(0, 2, (3, 6, 6), dtype=np.int8) * 2 - 1
-    for axis in (1, 2):
-        np.testing.assert_array_equal(ising_energy(np.concatenate([spins, spins], axis=axis)), 2 * ising_energy(spins))
-
-
-def test_metropolis_samples_the_boltzmann_distribution():
-    """Mean energy of the 4 x 4 lattice against the sum over all 65,536 states."""
-    states = np.unpackbits(np.arange(2**16, dtype=">u2").view(np.uint8).reshape(-1, 2), axis=1)
-    energies = ising_energy(states.reshape(-1, 4, 4).astype(np.int8) * 2 - 1)
-    for temperature in (1.8, 2.5, 4.0):
-        weights = np.exp(-(energies - energies.min()) / temperature)
-        exact = (weights * energies).sum() / weights.sum()
-        spread = np.sqrt((weights * energies**2).sum() / weights.sum() - exact**2)
-        start = np.ones((4000, 4, 4), dtype=np.int8)
-        made = metropolis(start, np.full(4000, temperature), 200, np.random.default_rng(5))
-        assert abs(ising_energy(made).mean() - exact) < 4 * spread / np.sqrt(4000)
-
-
-def test_ising_data_set_is_extendable_and_wide():
-    spec = {"length": 8, "samples": 600, "sweeps": 30, "temperatures": [1.0, 4.0]}
-    made = generate_ising(spec, 1)
-    assert made["spins"].shape == (600, 8, 8)
-    assert set(np.unique(made["spins"])) == {-1, 1}
-    np.testing.assert_array_equal(made["energies"], ising_energy(made["spins"]))
-    few = generate_ising({**spec, "samples": 50}, 1)
-    np.testing.assert_array_equal(few["spins"], made["spins"][:50])
-    assert made["energies"].min() == -128
-    assert made["energies"].max() > 0
-    assert np.isinf(made["temperatures"]).sum() == 75
-    with pytest.raises(InputError, match="even"):
-        generate_ising({**spec, "length": 7}, 1)
-
-
-# Very large sheets
-
-
-def test_square_micrometre_sheet_has_the_papers_size():
-    sheet = square_micrometre_sheet()
-    assert sheet.n_atoms >= 35_200_000
-    assert sheet.density == pytest.approx(0.922, abs=5e-4)
-    assert 1e8 <= sheet.area_A2 < 1.005e8
-
-
-def sorted_rows(positions):
-    return positions[np.lexsort(positions.T)]
-
-
-@pytest.mark.parametrize("displacement", [0.0, 0.05])
-def test_bands_hold_every_atom_once(displacement):
-    sheet = PorousSheet((4, 5), seed=2, displacement_A=displacement)
-    whole = sheet.whole()
-    assert len(whole) == sheet.n_atoms
-    assert (whole.positions[:, 0] >= 0).all()
-    assert (whole.positions[:, 0] < sheet.cell[0]).all()
-    edges = np.append(np.arange(0, sheet.cell[1], 7.3), sheet.cell[1])
-    # Asked for backwards: a band does not depend on what was made before it.
-    fresh = PorousSheet((4, 5), seed=2, displacement_A=displacement)
-    bands = [fresh.atoms_between(*pair) for pair in list(pairwise(edges))[::-1]]
-    union = np.concatenate([positions for positions, _ in bands])
-    np.testing.assert_array_equal(sorted_rows(union), sorted_rows(whole.positions[:, :2]))
-    assert all((numbers == 6).all() for _, numbers in bands)
-    assert sheet.fingerprint == fresh.fingerprint
-    assert sheet.fingerprint != PorousSheet((4, 5), seed=3, displacement_A=displacement).fingerprint
-
-
-def test_bands_beyond_the_cell_are_periodic_images():
-    sheet = PorousSheet((3, 3), seed=1, displacement_A=0.05)
-    below, _ = sheet.atoms_between(-5.0, 0.0)
-    top, _ = sheet.atoms_between(sheet.cell[1] - 5.0, sheet.cell[1])
-    np.testing.assert_allclose(sorted_rows(below), sorted_rows(top - (0.0, sheet.cell[1])), atol=1e-9)
-
-
-def test_porous_sheet_is_one_sound_piece_across_blocks():
-    sheet = PorousSheet((4, 3), seed=7)
-    atoms = sheet.whole()
-    assert len(pores.prune(atoms, CUTOFF_A)) == len(atoms)
-    rings = Counter(ring_sizes(*bonds(atoms, CUTOFF_A)))
-    assert sum(count for size, count in rings.items() if size > 6) == 12  # one pore for each block
-    assert min(rings) == 6
-    assert minimum_distance(PorousSheet((4, 3), seed=7, displacement_A=0.05).whole()) > 1.05
-
-
-def test_sheet_refuses_what_it_cannot_make():
-    with pytest.raises(InputError, match="blocks"):
-        PorousSheet((0, 3))
-    with pytest.raises(InputError, match=r"displacement_A.*0\.15"):
-        PorousSheet((2, 3), displacement_A=0.4)

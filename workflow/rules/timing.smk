@@ -45,6 +45,7 @@ rule timing_dft:
             "keys",
             "errors",
             "io",
+            "reference/bands",
             "reference/blocked",
             "reference/calculation",
             "reference/parallel",

@@ -14,6 +14,7 @@ from ase.units import Ha
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
+from extensive.reference.bands import kept_bands_only
 from extensive.reference.blocked import dense_products
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.settings import (
@@ -147,7 +148,7 @@ class Labeller:
                 self.forget()  # free the old one's memory first
             started = time.perf_counter()
             try:
-                with dense_products():
+                with dense_products(), kept_bands_only():
                     if reused:
                         self._predictor.move(self._calculator, sheet)
                     else:

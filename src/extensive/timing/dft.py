@@ -14,6 +14,7 @@ import numpy as np
 
 from extensive.errors import InputError
 from extensive.io import read_json, write_json
+from extensive.reference.bands import kept_bands_only
 from extensive.reference.blocked import dense_products
 from extensive.reference.calculation import LabelFailed, new_calculator, prepare_serial_process
 from extensive.reference.parallel import irreducible_kpoints, join_ranks, run_ranks, split_ranks
@@ -35,8 +36,9 @@ def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, s
     The k-points are those of the labels: every size samples the same states of the sheet (Monkhorst-Pack 2 x
     2 of the 60-atom cell, folded), so that the energies are comparable and larger cells need fewer points.
     Set-up of the calculator is part of the time, as it is for a user; importing GPAW and the forces (15-20 %
-    more) are not. One process does the sums over the grid as labels do, as products of dense matrices
-    (`reference.blocked`), in half of GPAW's own time; several processes do GPAW's own.
+    more) are not. One process does what labels do: sums over the grid as products of dense matrices
+    (`reference.blocked`), and eigenvectors of the kept bands only (`reference.bands`); several processes do GPAW's own
+    sums.
     """
     if ranks == 1:
         prepare_serial_process()
@@ -49,7 +51,7 @@ def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, s
         atoms.positions[:, :2] += DISPLACEMENT_A * rng.standard_normal((len(atoms), 2))
         split = split_ranks(ranks, irreducible_kpoints(atoms, dft)) if ranks > 1 else None
         calculator = new_calculator(atoms, dft, dft.mixer, dft.max_iterations, split)
-        with dense_products():
+        with dense_products(), kept_bands_only():
             for _ in calculator.iconverge(with_vacuum(atoms, dft)):
                 pass
 

@@ -1,0 +1,89 @@
+"""GPAW's LCAO eigenvalue problem for the bands that are kept, in real numbers where it is real: the same, sooner.
+
+GPAW solves H C = S C eps for all M basis functions, of which it keeps N bands (a fifth), with full matrices L of
+
+    L S L+ = 1,      (L H L+) c = eps c,      C = L+ c,
+
+and in complex numbers for every k-point but Gamma. Here only the N lowest eigenvectors are found, products with L use
+that it is triangular, the projector functions of all atoms are one matrix, and at k-points that are their own
+time-reversed ones (components 0 or 1/2, as in cells of 240 atoms) all of it is real. GPAW's way is most of the time of
+large cells.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from scipy.linalg import block_diag, eigh
+from scipy.linalg.blas import dtrmm, ztrmm
+
+# Largest imaginary part, relative to the largest element, of matrices that are real but for rounding.
+REAL_TOLERANCE = 1e-12
+
+
+def _is_real(matrix: np.ndarray) -> bool:
+    return np.abs(matrix.imag).max(initial=0.0) <= REAL_TOLERANCE * np.abs(matrix.real).max(initial=1e-300)
+
+
+def hamiltonian_matrix(terms: Any, wfs: Any) -> np.ndarray:
+    """H (M, M) at one k-point, Hermitian: potential on the grid, projectors and kinetic energy; real where it can be.
+
+    `terms` is GPAW's `CollinearHamiltonianMatrixCalculator`, with the potential's matrices (X, M, M) by displacement.
+    """
+    potential = terms.V_sxMM[wfs.spin]
+    phases = 2 * np.exp(-2j * np.pi * terms.basis.sdisp_xc[1:] @ wfs.kpt_c)
+    projectors = np.concatenate(list(wfs.P_aMi.values()), axis=1)
+    kinetic = wfs.T_MM.data
+    if _is_real(phases) and _is_real(projectors) and _is_real(kinetic):
+        phases, projectors, kinetic = phases.real, projectors.real, kinetic.real
+    strengths = block_diag(*(terms.dH_saii[wfs.spin][a] for a in wfs.P_aMi))
+    matrix = kinetic + (projectors @ strengths).conj() @ projectors.T
+    matrix += potential[0]
+    for phase, part in zip(phases, potential[1:], strict=True):
+        matrix += phase * part
+    # Half of the potential's displacements are there; with the conjugate come the others.
+    return 0.5 * (matrix + matrix.conj().T)
+
+
+def lowest_bands(matrix: np.ndarray, lower: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (N,) ascending and eigenvectors (N, M) of the N = `count` lowest bands.
+
+    `matrix` is H (M, M), Hermitian; `lower` is L (M, M), lower triangular, with L S L+ = 1.
+    """
+    real = _is_real(matrix) and _is_real(lower)
+    if real:
+        matrix, lower = matrix.real, lower.real
+    multiply = dtrmm if real else ztrmm
+    half = multiply(1.0, lower, matrix, side=0, lower=1)
+    reduced = multiply(1.0, lower, half, side=1, lower=1, trans_a=2)
+    energies, vectors = eigh(reduced, subset_by_index=(0, count - 1), overwrite_a=True, check_finite=False)
+    return energies, multiply(1.0, lower, vectors, side=0, lower=1, trans_a=2).T
+
+
+@contextmanager
+def kept_bands_only() -> Iterator[None]:
+    """GPAW's LCAO calculations inside solve for the kept bands only, where one process has a k-point to itself."""
+    from gpaw.core.matrix import MatrixWithNoData
+    from gpaw.new.lcao.eigensolver import LCAOEigensolver
+    from gpaw.new.lcao.hamiltonian import CollinearHamiltonianMatrixCalculator
+
+    own = LCAOEigensolver.iterate1
+
+    def iterate1(self: Any, wfs: Any, weight_n: Any, matrix_calculator: Any) -> None:
+        alone = wfs.domain_comm.size == wfs.C_nM.dist.comm.size == 1
+        collinear = isinstance(matrix_calculator, CollinearHamiltonianMatrixCalculator)
+        if not (alone and wfs.dtype == complex and collinear and matrix_calculator.include_kinetic):
+            own(self, wfs, weight_n, matrix_calculator)
+            return
+        if isinstance(wfs.C_nM, MatrixWithNoData):  # before the first iteration
+            wfs.C_nM = wfs.C_nM.create()
+        matrix = hamiltonian_matrix(matrix_calculator, wfs)
+        wfs.eig_n, wfs.C_nM.data[:] = lowest_bands(matrix, wfs.L_MM.data, wfs.nbands)
+        wfs._P_ani = None  # projections of the old bands
+
+    LCAOEigensolver.iterate1 = iterate1
+    try:
+        yield
+    finally:
+        LCAOEigensolver.iterate1 = own

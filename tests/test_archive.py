@@ -1,0 +1,267 @@
+"""Archive, chunks, `make labels`, audit and cost, without GPAW."""
+
+import gzip
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spring_labels import MD, PRODUCTION, VERSION, StandIn, dataset, run_md, spring_label
+
+from extensive import keys
+from extensive.config import complete_config
+from extensive.errors import InputError
+from extensive.io import read_structures, write_structures
+from extensive.reference import audit, dynamics
+from extensive.reference.archive import Archive, add_labels, adopt, candidate_digests, locked, read_labels
+from extensive.reference.chunks import Store, chunk_count, chunk_members, gather, label_chunk, read_failures
+from extensive.reference.cost import cost_table
+from extensive.reference.label import Grower
+from extensive.reference.settings import (
+    DFTSettings,
+    label_digest,
+)
+
+# --- the archive
+
+
+@pytest.fixture
+def archive(tmp_path):
+    labels = [spring_label(atoms) for atoms in dataset()]
+    add_labels(tmp_path / "labels", "graphene-rattle", labels, tmp_path / "locks")
+    return tmp_path / "labels"
+
+
+def read(folder):
+    found = Archive(folder)
+    found.refresh()
+    return found
+
+
+def test_labels_come_back_exactly(archive):
+    for before, after in zip(
+        [spring_label(atoms) for atoms in dataset()], read_labels(archive / "graphene-rattle.extxyz.gz"), strict=True
+    ):
+        assert after.info[keys.REF_ENERGY] == before.info[keys.REF_ENERGY]
+        assert np.array_equal(after.arrays[keys.REF_FORCES], before.arrays[keys.REF_FORCES])
+        assert json.loads(after.info[keys.REF_RECORD]) == json.loads(before.info[keys.REF_RECORD])
+
+
+def test_lookup_goes_by_content_and_not_by_name(archive):
+    found = read(archive).by_digest()
+    renamed = dataset()[1]
+    renamed.info |= {keys.STRUCTURE_ID: "mine-00042", keys.DATASET: "mine"}
+    hits = [digest for digest in candidate_digests(renamed, PRODUCTION, ["26.7"]) if digest in found]
+    label = adopt(renamed, found[hits[0]])
+    assert label.info[keys.STRUCTURE_ID] == "mine-00042"
+    assert label.info[keys.REF_ENERGY] == found[hits[0]].info[keys.REF_ENERGY]
+    assert not set(candidate_digests(renamed, DFTSettings(**{**vars(PRODUCTION), "vacuum_A": 4.0}), [])) & set(found)
+
+
+def rewrite(path, change):
+    labels = read_structures(path)
+    change(labels)
+    write_structures(path, labels)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        flip,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(gzip.compress(b"not structures at all\n")),
+        lambda path: rewrite(path, lambda labels: labels[1].info.update({keys.REF_ENERGY: 0.5})),
+        lambda path: rewrite(path, lambda labels: labels[1].arrays[keys.REF_FORCES].__imul__(1.01)),
+        lambda path: rewrite(path, lambda labels: labels[1].positions.__iadd__([[0.001, 0, 0]])),
+        lambda path: rewrite(path, lambda labels: labels[1].info.pop(keys.REF_DIGEST)),
+        lambda path: rewrite(path, lambda labels: labels[1].info.update({keys.REF_RECORD: "{}"})),
+    ],
+    ids=["truncated", "flipped", "empty", "foreign", "energy", "forces", "positions", "digest", "record"],
+)
+def test_a_damaged_file_is_refused_in_one_line_that_names_it(archive, damage):
+    path = archive / "graphene-rattle.extxyz.gz"
+    damage(path)
+    with pytest.raises(InputError, match=r"graphene-rattle\.extxyz\.gz") as refusal:
+        read(archive)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_added_label_is_seen_and_replaces_its_equal(archive, tmp_path):
+    found = read(archive)
+    extra = [spring_label(atoms) for atoms in dataset(count=5)[2:]]
+    add_labels(archive, "graphene-rattle", extra, tmp_path / "locks")
+    found.refresh()
+    ids = [atoms.info[keys.STRUCTURE_ID] for atoms in found.dataset("graphene-rattle")]
+    assert ids == [f"graphene-rattle-{index:05d}" for index in range(5)]
+
+
+def _add_one(arguments):
+    folder, index = arguments
+    add_labels(folder / "labels", "graphene-rattle", [spring_label(dataset(count=8)[index])], folder / "locks")
+
+
+def test_workers_do_not_lose_each_others_labels(tmp_path):
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        pool.map(_add_one, [(tmp_path, index) for index in range(8)])
+    assert len(read_labels(tmp_path / "labels" / "graphene-rattle.extxyz.gz")) == 8
+
+
+def test_a_claim_excludes_others_and_ends_with_its_holder(tmp_path):
+    with locked(tmp_path / "a.claim") as first, locked(tmp_path / "a.claim", wait=False) as second:
+        assert first
+        assert not second
+    with locked(tmp_path / "a.claim", wait=False) as third:
+        assert third
+
+
+# --- chunks
+
+
+def store(folder, archive=None, refuse=()):
+    made = Store(folder, archive, PRODUCTION, ["26.7"])
+    made._labeller = StandIn(refuse)
+    return made
+
+
+def test_a_chunk_resumes_without_computing_anything_again(tmp_path):
+    members = list(enumerate(dataset()))
+    first = store(tmp_path)
+    label_chunk(members[:2], first)
+    second = store(tmp_path)
+    labelled, failures = label_chunk(members, second)
+    assert (first.computed, second.computed) == (2, 1)
+    assert len(labelled) == 3
+    assert not failures
+
+
+def test_a_trajectory_resumes_from_its_last_frame(tmp_path):
+    members = list(enumerate(dataset("graphene-md", sampler="md", count=1)))
+    label_chunk(members, store(tmp_path), dynamics.Dynamics((300.0,), 2.0, 0.05, 4, 1), 7)
+    again = store(tmp_path)
+    frames, _ = label_chunk(members, again, dynamics.Dynamics((300.0,), 2.0, 0.05, 6, 1), 7)
+    assert again.computed == 2
+    assert [frame.info[dynamics.FRAME] for frame in frames] == list(range(6))
+    whole = run_md(members[0][1], md=dynamics.Dynamics((300.0,), 2.0, 0.05, 6, 1))
+    assert np.array_equal(frames[-1].positions, whole[-1].positions)
+
+
+def test_the_archive_is_used_where_it_fits(archive, tmp_path):
+    made = store(tmp_path / "store", Archive(archive))
+    labelled, _ = label_chunk(list(enumerate(dataset(count=4))), made)
+    assert len(labelled) == 4
+    assert made.computed == 1
+
+
+def test_archived_frames_are_continued(tmp_path):
+    (start,) = dataset("graphene-md", sampler="md", count=1)
+    digest = label_digest(start, PRODUCTION.physical(), VERSION)
+    name = dynamics.trajectory_digest(digest, MD, 0, 7)
+    frames = list(dynamics.run_trajectory(start, MD, 0, 7, name, [], spring_label))
+    add_labels(tmp_path / "labels", "graphene-md", frames[:9], tmp_path)
+    made = store(tmp_path / "store", Archive(tmp_path / "labels"))
+    found, _ = label_chunk([(0, start)], made, MD, 7)
+    assert made.computed == 3
+    assert np.array_equal(found[-1].positions, frames[-1].positions)
+
+
+def test_failures_are_listed_with_their_reason_and_never_used(tmp_path):
+    members = list(enumerate(dataset()))
+    labelled, failures = label_chunk(members, store(tmp_path, refuse=["graphene-rattle-00001"]))
+    assert [atoms.info[keys.STRUCTURE_ID] for atoms in labelled] == ["graphene-rattle-00000", "graphene-rattle-00002"]
+    assert failures[0]["structure_id"] == "graphene-rattle-00001"
+    assert "did not converge" in failures[0]["reason"]
+    # A failure is remembered as such: a restart does not spend hours on it again.
+    again = store(tmp_path)
+    assert len(label_chunk(members, again)[1]) == 1
+    assert again.computed == 0
+
+
+def test_gather_joins_chunks_and_misses_nothing_silently(tmp_path):
+    labelled = [spring_label(atoms) for atoms in dataset()]
+    write_structures(tmp_path / "0.extxyz", labelled[:2])
+    write_structures(tmp_path / "1.extxyz", labelled[2:])
+    files = [str(tmp_path / f"{index}.extxyz") for index in (0, 1)]
+    gather(files, [], str(tmp_path / "all.extxyz"), str(tmp_path / "failed.csv"), 3)
+    assert len(read_structures(tmp_path / "all.extxyz")) == 3
+    assert read_failures(tmp_path / "failed.csv") == []
+    with pytest.raises(InputError, match="3 labels where 4"):
+        gather(files, [], str(tmp_path / "all.extxyz"), str(tmp_path / "failed.csv"), 4)
+
+
+@given(st.integers(0, 60), st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_chunks_hold_every_structure_once(count, size):
+    structures = list(range(count))
+    chunks = range(chunk_count({"count": count, "sampler": "rattle"}, size))
+    members = [member for chunk in chunks for member in chunk_members(structures, "rattle", chunk, size)]
+    assert members == list(enumerate(structures))
+
+
+# --- make labels
+
+
+def test_workers_share_the_work_and_balance_the_kinds(tmp_path):
+    datasets = {
+        "graphene-rattle": {"family": "graphene", "sampler": "rattle", "count": 4, "supercell": [1, 1]},
+        "hbn-rattle": {"family": "hbn", "sampler": "rattle", "count": 4, "supercell": [1, 1]},
+        "graphene-md": {
+            "family": "graphene", "sampler": "md", "count": 1, "supercell": [1, 1], "md": {"frames": 9}
+        },
+        "supercells-8": {
+            "family": "graphene", "sampler": "rattle", "count": 1, "supercell": [2, 1], "set": "supercells"
+        },
+    }  # fmt: skip
+    labels = {"grow": {"structures": 5, "frames": 9}}
+    config = complete_config(
+        {"run": "t", "seed": 7, "structures": {"datasets": datasets}, "reference": {"labels": labels}}
+    )
+    grower = Grower(config, tmp_path / "labels", tmp_path / "locks")
+    grower.labeller = StandIn()
+    grower.labeller.settings = PRODUCTION
+    for _ in range(6):
+        assert grower.run_one()
+    early = grower.status()
+    assert min(early.values()) >= 1, "every kind has labels early"
+    assert abs(early["graphene-rattle"] - early["hbn-rattle"]) <= 1
+    while grower.run_one():
+        pass
+    assert grower.status() == {"graphene-rattle": 5, "hbn-rattle": 5, "graphene-md": 9, "supercells-8": 1}
+
+
+# --- audit, cost
+
+
+def test_the_audit_draws_the_same_labels_and_finds_a_wrong_one(archive):
+    found = read(archive)
+    drawn = audit.draw(found, PRODUCTION, 2, 60, seed=1)
+    assert [atoms.info[keys.STRUCTURE_ID] for atoms in drawn] == [
+        atoms.info[keys.STRUCTURE_ID] for atoms in audit.draw(read(archive), PRODUCTION, 2, 60, seed=1)
+    ]
+    audit.check(audit.compare(drawn, spring_label), 0.1)
+
+    def off(atoms):
+        label = spring_label(atoms)
+        label.info[keys.REF_ENERGY] += 0.11e-3 * len(atoms)
+        return label
+
+    with pytest.raises(InputError, match="audit: 2 of 2 archived labels differ"):
+        audit.check(audit.compare(drawn, off), 0.1)
+
+
+def test_cost_counts_every_label_once():
+    table = cost_table([spring_label(atoms) for atoms in dataset(count=3)])
+    assert table["labels"].sum() == 3
+    assert table["core_hours"].sum() == pytest.approx(3 * 2.0 / 3600)

@@ -1,0 +1,117 @@
+"""What training starts from: honest splits, reference energies, exact symmetries."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from taught_sheets import SETS, mixture, sheet, teacher_energy
+
+from extensive import keys
+from extensive.errors import InputError
+from extensive.training import augment
+from extensive.training.reference_energies import fit_reference_energies
+from extensive.training.splits import assign_sets, check_honest
+
+# ---- splits
+
+
+def test_splits_are_honest_and_complete():
+    structures = mixture()
+    splits = assign_sets(structures, SETS, seed=1)
+    check_honest(splits, structures)
+    assert sum(map(len, splits.values())) == len(structures)
+    assert len(splits["independent-md"]) == 4
+    # One of ten rattled sheets is test, one validation; trajectories give a correlated test and no validation.
+    assert len([n for n in splits["test"] if "rattle" in n]) == len(splits["validation"]) == 4
+    assert [n[-5:] for n in splits["test"] if "md" in n] == ["00003", "00007"]
+    assert all("rattle" in n for n in splits["validation"])
+
+
+def test_splits_keep_every_structure_on_its_side_when_the_archive_grows():
+    small, large = (assign_sets(mixture(n), SETS, seed=1) for n in (25, 40))
+    for name, members in small.items():
+        assert set(members) <= set(large[name])
+    assert assign_sets(mixture(), SETS, seed=2)["test"] != large["test"]
+
+
+def test_dishonest_splits_are_refused():
+    structures = mixture()
+    splits = assign_sets(structures, SETS, seed=1)
+    twice = {**splits, "test": [*splits["test"], splits["train"][0]]}
+    with pytest.raises(InputError, match="a structure belongs to one"):
+        check_honest(twice, structures)
+    moved = splits["independent-md"][0]
+    leaky = {**splits, "independent-md": splits["independent-md"][1:], "train": [*splits["train"], moved]}
+    with pytest.raises(InputError, match=r"graphene-md-independent-a.*several sides"):
+        check_honest(leaky, structures)
+    original = next(a for a in structures if a.info[keys.STRUCTURE_ID] in splits["train"])
+    copy = original.copy()
+    copy.info[keys.STRUCTURE_ID] = "graphene-rattle-99999"
+    with pytest.raises(InputError, match="same geometry"):
+        check_honest({**splits, "test": [*splits["test"], "graphene-rattle-99999"]}, [*structures, copy])
+    with pytest.raises(InputError, match=r"set: 'train' is not one of"):
+        assign_sets(structures, {**SETS, "graphene-md-independent": "train"}, seed=1)
+
+
+# ---- reference energies
+
+
+def test_reference_energies_are_exact_for_additive_energies():
+    true = {"B": -77.7, "C": -150.2, "N": -260.9}
+    rng = np.random.default_rng(0)
+    structures = []
+    for i in range(9):
+        symbols = rng.choice(["B", "C", "N"], size=rng.integers(4, 30))
+        structures.append(Atoms(symbols, positions=np.zeros((len(symbols), 3)), info={keys.STRUCTURE_ID: str(i)}))
+        structures[-1].info[keys.REF_ENERGY] = sum(true[symbol] for symbol in symbols)
+    found = fit_reference_energies(structures, ["B", "C", "N"])
+    assert found == pytest.approx(true, abs=1e-9)
+    with pytest.raises(InputError, match="element N"):
+        fit_reference_energies(structures, ["B", "C"])
+
+
+def test_open_compositions_still_give_the_right_sums():
+    structures = [sheet(i, "hbn-rattle", "hbn") for i in range(3)]
+    for atoms in structures:
+        atoms.info[keys.REF_ENERGY] = -8.8 * len(atoms)
+    found = fit_reference_energies(structures, ["B", "C", "N"])
+    assert found["B"] + found["N"] == pytest.approx(-17.6)
+    assert found["C"] == 0.0
+
+
+# ---- symmetries
+
+
+def as_sheet(atoms: Atoms) -> augment.Sheet:
+    forces = atoms.arrays[keys.REF_FORCES][:, :2]
+    cell = atoms.cell.lengths()[:2]
+    return augment.Sheet(atoms.positions[:, :2], atoms.numbers, cell, atoms.info[keys.REF_ENERGY], forces)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: augment.translate(s, np.array([1.3, -0.7])),
+        lambda s: augment.mirror(s, 0),
+        lambda s: augment.mirror(s, 1),
+        augment.transpose,
+        lambda s: augment.repeat(s, 2, 3),
+        lambda s: augment.augmented(s, augment.Augmentation(), np.random.default_rng(4)),
+    ],
+)
+def test_augmented_labels_are_those_of_the_augmented_sheet(change):
+    changed = change(as_sheet(sheet(1, "hbn-rattle", "hbn")))
+    positions = torch.tensor(np.ascontiguousarray(changed.positions), requires_grad=True)
+    energy = teacher_energy(positions, changed.numbers, torch.tensor(np.ascontiguousarray(changed.cell)))
+    (gradient,) = torch.autograd.grad(energy, positions)
+    assert float(energy.detach()) - 9.0 * len(changed) == pytest.approx(changed.energy_eV, abs=1e-9)
+    np.testing.assert_allclose(-gradient.numpy(), changed.forces, atol=1e-9)
+
+
+def test_drawn_grids_stay_near_the_nominal_pitch():
+    rng = np.random.default_rng(0)
+    shapes = {augment.draw_shape(np.array([12.3, 12.78]), 0.4, 2, 0.05, rng) for _ in range(200)}
+    assert len(shapes) > 2
+    for height, width in shapes:
+        assert height % 2 == width % 2 == 0
+        assert 12.3 / width == pytest.approx(0.4, rel=0.09)
