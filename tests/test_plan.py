@@ -54,10 +54,11 @@ def test_chunks_add_up_to_all_labels(paper):
 
 def test_training_grows_with_samples_and_is_shorter_on_a_gpu(paper):
     model = copy.deepcopy(paper["models"]["ednn"])
-    once = plan.training_seconds(model, gpu=True)
+    on_gpu, on_cpu = paper | {"device": "cuda"}, paper | {"device": "cpu"}
+    once = plan.training_seconds(model, on_gpu)
     model["training"]["samples"] *= 2
-    assert plan.training_seconds(model, gpu=True) > 1.5 * once
-    assert plan.training_seconds(model, gpu=False) > 10 * plan.training_seconds(model, gpu=True)
+    assert plan.training_seconds(model, on_gpu) > 1.5 * once
+    assert plan.training_seconds(model, on_cpu) > 10 * plan.training_seconds(model, on_gpu)
 
 
 def test_fixed_images_count_in_a_trainings_memory(paper):

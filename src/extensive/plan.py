@@ -126,15 +126,15 @@ def network_flops_per_pixel(model: Config) -> float:
     return flops
 
 
-def training_seconds(model: Config, gpu: bool, cores: int = 2) -> float:
-    """Seconds of one training on one GPU or on some cores."""
+def training_seconds(model: Config, config: Config) -> float:
+    """Seconds of one training on one GPU or on the cores that it is given."""
     pixels = math.prod(length / model["pixel_size_A"] for length in CELL_60_A)
     if model["network"] == "cnn" and model["image_px"]:
         pixels = model["image_px"] ** 2
     training = model["training"]
     cost = TRAIN_COST * (FORCES_COST if training["forces_weight"] else 1.0)
     flops = training["samples"] * pixels * network_flops_per_pixel(model) * cost
-    return 60 + flops / (GPU_RATE if gpu else CPU_RATE * cores)
+    return 60 + flops / (GPU_RATE if config["device"] == "cuda" else CPU_RATE * config["training"]["threads"])
 
 
 def training_memory_MB(config: Config, model: Config) -> int:
@@ -162,7 +162,7 @@ def timing_dft_seconds(config: Config, supercell: list[int], processes: int) -> 
 def stage_hours(config: Config) -> dict[str, dict[str, float]]:
     """Expected core-hours and, where there are any, GPU-hours by stage."""
     gpu = config["device"] == "cuda"
-    training = sum(training_seconds(model, gpu) for model in config["models"].values()) / 3600
+    training = sum(training_seconds(model, config) for model in config["models"].values()) / 3600
     dft = config["timing"]["dft"]
     timing = sum(timing_dft_seconds(config, cells, 1) for cells in dft["supercells"])
     timing += sum(
@@ -177,7 +177,7 @@ def stage_hours(config: Config) -> dict[str, dict[str, float]]:
         "structures": {"cores": counts * 10 / 3600},
         "reference": {"cores": label_hours(config)},
         "raster": {"cores": counts * 30 / 3600},
-        "training": {"cores": 2 * training, "gpus": training if gpu else 0.0},
+        "training": {"cores": config["training"]["threads"] * training, "gpus": training if gpu else 0.0},
         "evaluation": {"cores": len(config["models"]) * counts * 10 / 3600},
         "timing": {"cores": timing / 3600},
         "figures": {"cores": 20 * 10 / 3600},

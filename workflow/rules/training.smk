@@ -65,13 +65,11 @@ rule train:
         model=one_of(TRAINED),
     conda:
         TORCH_ENV
-    threads: 2
+    threads: config["training"]["threads"]
     resources:
         mem_mb=growing(lambda wildcards: plan.training_memory_MB(config, TRAINED[wildcards.model])),
         runtime=growing(
-            lambda wildcards: plan.minutes(
-                plan.training_seconds(TRAINED[wildcards.model], gpu=config["device"] == "cuda")
-            )
+            lambda wildcards: plan.minutes(plan.training_seconds(TRAINED[wildcards.model], config))
         ),
         gpu=int(config["device"] == "cuda"),
     params:
@@ -104,13 +102,11 @@ rule train_images:
         model=one_of(IMAGE_MODELS),
     conda:
         TORCH_ENV
-    threads: 2
+    threads: config["training"]["threads"]
     resources:
         mem_mb=growing(6000),
         runtime=growing(
-            lambda wildcards: plan.minutes(
-                plan.training_seconds(config["models"][wildcards.model], gpu=config["device"] == "cuda")
-            )
+            lambda wildcards: plan.minutes(plan.training_seconds(config["models"][wildcards.model], config))
         ),
         gpu=int(config["device"] == "cuda"),
     params:
@@ -147,7 +143,7 @@ rule train_dimers:
         dataset=one_of(DIMERS),
     conda:
         TORCH_ENV
-    threads: 2
+    threads: config["training"]["threads"]
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),

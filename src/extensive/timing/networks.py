@@ -20,6 +20,8 @@ from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, sup
 DISPLACEMENT_A = 0.05
 # Up to this many cells the structure is in memory, as a user's would be; beyond, copies of it are streamed.
 CELLS_IN_MEMORY = 100
+# A size is repeated for this long at most (seconds): the larger it is, the less a repeat varies.
+REPEAT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _series(
         with torch_threads(settings.threads):
             # A second warm-up would double the price of the largest sizes, which have nothing left to warm.
             warmup = 3 if n_cells <= CELLS_IN_MEMORY else 0
-            seconds, done = median_seconds(call, settings.repeats, warmup, synchronise, budget_s)
+            seconds, done = median_seconds(call, settings.repeats, warmup, synchronise, min(budget_s, REPEAT_S))
         last = (n_cells, seconds)
         n_atoms = len(cell) * n_cells
         yield Timing(
