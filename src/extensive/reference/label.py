@@ -126,8 +126,9 @@ class Grower:
             for index, atoms in enumerate(work.structures):
                 digest = self.digest(work, index)
                 if digest not in known and digest not in failed:
-                    first = len(atoms) if work.kind == "supercells" else len(labels)
-                    units[work.kind].append((first + 1e-3 * index, index, work))
+                    # Data sets of which much is wanted, because they are hard to learn, grow faster.
+                    first = len(atoms) if work.kind == "supercells" else len(labels) / len(work.structures)
+                    units[work.kind].append((first + 1e-6 * index, index, work))
         ordered = sorted(units, key=lambda kind: spent[kind] / SHARES.get(kind, 1.0))
         return [(work, index) for kind in ordered for _, index, work in sorted(units[kind], key=lambda unit: unit[:2])]
 
