@@ -52,6 +52,15 @@ def test_accuracy_claims_come_from_the_predictions(run):
     assert set(paper["source_file"]) == {"predictions/cnn-test.csv"}
 
 
+def test_further_models_stand_beside_the_papers(run):
+    for name in ("test", "independent-md"):
+        (run / f"predictions/cnn-forces-{name}.csv").write_bytes((run / f"predictions/ednn-{name}.csv").read_bytes())
+    table = claims_table(run, **ARGUMENTS, others=["cnn-forces"])
+    for name in ("test", "independent-md"):
+        same = ours(table, "EDNN mean absolute error", name)
+        assert ours(table, "`cnn-forces` mean absolute error", name) == same
+
+
 def test_speed_claims_come_from_the_timings(run):
     table = claims_table(run, **ARGUMENTS)
     assert ours(table, "EDNN, 60 atoms, CPU") == pytest.approx(0.6)  # ms: 1e-5 s per atom

@@ -1,6 +1,6 @@
 """The papers' claims C1 to C10 beside this project's numbers, each computed from the run's own files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,16 @@ def claims_table(
     ednn: str,
     dimers: dict[str, str],
     ising: dict[int, str],
+    others: Sequence[str] = (),
 ) -> pd.DataFrame:
     """A row or more for each claim, from the files of a run; `ours` is empty where the run lacks the file.
 
-    `cnn` and `ednn` name models; `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names.
+    `cnn` and `ednn` name models, `others` further ones whose errors stand beside theirs under their own names;
+    `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names.
     """
     run = Path(run)
     rows = [
-        *_accuracy(run, cnn, ednn),
+        *_accuracy(run, cnn, ednn, others),
         *_speed(run),
         *_model_systems(run, cnn, ednn, dimers, ising),
         *_shown(run),
@@ -89,7 +91,7 @@ def _value(path: Path, read: Callable[[Path], Any], compute: Callable[[Any], flo
     return value if np.isfinite(value) else None
 
 
-def _accuracy(run: Path, cnn: str, ednn: str) -> Iterator[Row]:
+def _accuracy(run: Path, cnn: str, ednn: str, others: Sequence[str]) -> Iterator[Row]:
     def of(claim: str, title: str, model: str, name: str, key: str, unit: str, paper: float | None) -> Row:
         source = f"predictions/{model}-{name}.csv"
         value = _value(run / source, read_predictions, lambda table: summary(table)[key])
@@ -102,6 +104,9 @@ def _accuracy(run: Path, cnn: str, ednn: str) -> Iterator[Row]:
     yield of("C1", "EDNN mean absolute error", ednn, TEST, mae, atom, None)
     yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
     yield of("C2", "EDNN mean absolute error", ednn, INDEPENDENT_MD, mae, atom, None)
+    for claim, name in (("C1", TEST), ("C2", INDEPENDENT_MD)):
+        for model in others:
+            yield of(claim, f"`{model}` mean absolute error", model, name, mae, atom, None)
     for name in (TEST, INDEPENDENT_MD, SUPERCELLS):
         # The papers' structures have 60 atoms or fewer.
         title = f"EDNN within {CHEMICAL_ACCURACY_MEV} meV of DFT per {ATOMS_PER_CELL} atoms"

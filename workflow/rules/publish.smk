@@ -47,6 +47,7 @@ rule claims:
                 f"{config['structures']['dimers'][name]['dimensions']}D": f"cnn-{name}" for name in DIMERS
             },
             "ising": {length: f"ednn-ising-{length}" for length in ISING},
+            "others": [model for model in MODELS if model not in (CNN, EDNN)],
         },
     message:
         "The papers' claims beside this run's numbers"

@@ -51,6 +51,7 @@ class Work:
     structures: list[Atoms]
     dynamics: Dynamics | None
     settings: DFTSettings
+    count: int = 1  # the configuration's, from which data sets grow on in proportion
 
 
 def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
@@ -69,7 +70,9 @@ def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
             dynamics = Dynamics.from_config(spec["md"])
             dynamics = replace(dynamics, frames=max(dynamics.frames, grow["frames"]))
         independent = spec["set"] == keys.INDEPENDENT_MD
-        wanted.append(Work(name, kind, independent, generate_dataset(name, spec, config["seed"]), dynamics, settings))
+        structures = generate_dataset(name, spec, config["seed"])
+        count = config["structures"]["datasets"][name]["count"]
+        wanted.append(Work(name, kind, independent, structures, dynamics, settings, count))
     if not study_too:
         return wanted
     study = config["reference"]["convergence"]
@@ -127,7 +130,7 @@ class Grower:
                 digest = self.digest(work, index)
                 if digest not in known and digest not in failed:
                     # Data sets of which much is wanted, because they are hard to learn, grow faster.
-                    first = len(atoms) if work.kind == "supercells" else len(labels) / len(work.structures)
+                    first = len(atoms) if work.kind == "supercells" else len(labels) / work.count
                     units[work.kind].append((first + 1e-6 * index, index, work))
         ordered = sorted(units, key=lambda kind: spent[kind] / SHARES.get(kind, 1.0))
         return [(work, index) for kind in ordered for _, index, work in sorted(units[kind], key=lambda unit: unit[:2])]
