@@ -63,6 +63,8 @@ rule train:
         result("benchmarks/train/{model}.tsv")
     wildcard_constraints:
         model=one_of(TRAINED),
+    # The longest jobs of a small machine: what else there is to do fits beside them.
+    priority: 1
     conda:
         TORCH_ENV
     threads: config["training"]["threads"]
