@@ -102,7 +102,15 @@ class Run:
         snakemake = HERE / "impatient_snakemake.py"
         with open(self.output, "a") as output:
             self.process = subprocess.Popen(
-                [sys.executable, snakemake, "--workflow-profile", profile, "--latency-wait=5", *args],
+                [
+                    sys.executable,
+                    snakemake,
+                    "--workflow-profile",
+                    profile,
+                    "--latency-wait=5",
+                    "--max-jobs-per-timespan=100/1s",
+                    *args,
+                ],
                 stdin=subprocess.DEVNULL,
                 cwd=self.root,
                 env=environment,
