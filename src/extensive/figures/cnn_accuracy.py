@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from extensive.figures.predictions import read_predictions, summary
 from extensive.figures.style import (
@@ -90,7 +91,7 @@ def _parity(axes: Axes, table: pd.DataFrame) -> None:
 
 def _histogram(axes: Axes, table: pd.DataFrame) -> None:
     """Errors in the empty lower right corner; tails beyond the 98th percentile go to the last bins."""
-    inset = axes.inset_axes((0.64, 0.16, 0.34, 0.27))
+    inset = axes.inset_axes((0.68, 0.15, 0.28, 0.21))
     errors = table["error_meV_per_atom"].to_numpy()
     reach = max(float(np.quantile(np.abs(errors), 0.98)), 1e-6)
     bins = np.linspace(-reach, reach, 22)
@@ -100,5 +101,5 @@ def _histogram(axes: Axes, table: pd.DataFrame) -> None:
     inset.set_ylabel("count", fontsize=7, labelpad=1)
     inset.tick_params(labelsize=7, pad=1)
     inset.locator_params(axis="x", nbins=3)
-    inset.locator_params(axis="y", nbins=3)
+    inset.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     inset.patch.set_alpha(0.0)

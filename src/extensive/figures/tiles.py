@@ -145,14 +145,14 @@ def _scheme(
         )
         axes.text(4.65, middle, "network", ha="center", va="center", fontsize=7)
         _arrow(axes, (2.6, middle), (3.35, middle))
-        _arrow(axes, (6.0, middle), (8.75, 4.85 + 0.45 * (1 - k)))
+        _arrow(axes, (6.0, middle), (9.35, 4.85 + 0.7 * (1 - k)))
         energy = f"{tile_energies_eV[row, column]:.2f} eV".replace("-", "−")
         axes.text(6.15, middle + (0.45 if k < 2 else -0.45), energy, fontsize=7, va="center")
     for y in (6.5, 3.2):
         axes.text(1.25, y, "⋯", ha="center", va="center", fontsize=8)
-    axes.text(9.25, 4.85, "Σ", ha="center", va="center", fontsize=15)
+    axes.text(9.85, 4.85, "Σ", ha="center", va="center", fontsize=15)
     total = f"{tile_energies_eV.sum():.1f} eV".replace("-", "−")
-    axes.text(9.8, 3.8, f"{total}\n({tile_energies_eV.size} tiles)", ha="center", va="top", fontsize=7)
+    axes.text(10.0, 3.55, f"{total}\n({tile_energies_eV.size} tiles)", ha="center", va="top", fontsize=7)
     # imshow has narrowed the limits to the last tile.
     axes.set(xlim=(-0.2, 11.4), ylim=(0, 9.6))
 
