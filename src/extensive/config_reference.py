@@ -12,7 +12,7 @@ Made from `workflow/schemas/config.schema.yaml` by `python -m extensive.config_r
 Lengths in Angstrom, energies in eV, times in seconds unless the name says otherwise.
 `config.yaml` is the default preset, `smoke.yaml` runs every stage in minutes, `paper.yaml` computes all from
 scratch on a cluster. Name a preset with `--configfile config/smoke.yaml`, or change a single key with
-`--config seed=7`.
+`--config seed=7`; a second file after the first, as `larger-dft.yaml`, changes some keys of the preset.
 
 | key | type | default | meaning |
 |---|---|---|---|
