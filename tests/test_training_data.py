@@ -1,5 +1,7 @@
 """What training starts from: honest splits, reference energies, exact symmetries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from taught_sheets import SETS, mixture, sheet, teacher_energy
 from extensive import keys
 from extensive.errors import InputError
 from extensive.training import augment
+from extensive.training.data import ShapeRule, batch_shapes, training_batches
 from extensive.training.reference_energies import fit_reference_energies
 from extensive.training.splits import assign_sets, check_honest
 
@@ -96,7 +99,7 @@ def as_sheet(atoms: Atoms) -> augment.Sheet:
         lambda s: augment.mirror(s, 1),
         augment.transpose,
         lambda s: augment.repeat(s, 2, 3),
-        lambda s: augment.augmented(s, augment.Augmentation(), np.random.default_rng(4)),
+        lambda s: augment.augmented(s, augment.Augmentation(), np.random.default_rng(4), exchanged=True),
     ],
 )
 def test_augmented_labels_are_those_of_the_augmented_sheet(change):
@@ -108,10 +111,38 @@ def test_augmented_labels_are_those_of_the_augmented_sheet(change):
     np.testing.assert_allclose(-gradient.numpy(), changed.forces, atol=1e-9)
 
 
-def test_drawn_grids_stay_near_the_nominal_pitch():
+def test_drawn_grids_stay_near_the_nominal_pitch_and_a_batch_of_one_size_has_one_shape():
     rng = np.random.default_rng(0)
-    shapes = {augment.draw_shape(np.array([12.3, 12.78]), 0.4, 2, 0.05, rng) for _ in range(200)}
-    assert len(shapes) > 2
-    for height, width in shapes:
+    sheets = [
+        replace(as_sheet(sheet(i, "hbn-rattle", "hbn")), cell=np.array([12.3, 12.78]) * (1 + i / 100)) for i in range(3)
+    ]
+    seen = set()
+    for _ in range(200):
+        shapes = batch_shapes(sheets, ShapeRule(0.4, 2), augment.draw_pitch(0.05, rng))
+        assert len(set(shapes)) == 1
+        seen.add(shapes[0])
+    assert len(seen) > 2
+    for height, width in seen:
         assert height % 2 == width % 2 == 0
-        assert 12.3 / width == pytest.approx(0.4, rel=0.09)
+        for member in sheets:
+            assert member.cell[0] / width == pytest.approx(0.4, rel=0.1)
+            assert member.cell[1] / height == pytest.approx(0.4, rel=0.1)
+
+
+def test_a_batch_of_different_sizes_keeps_their_shapes():
+    sheets = [
+        replace(as_sheet(sheet(0, "hbn-rattle", "hbn")), cell=np.array(cell)) for cell in ([12.3, 12.8], [24.6, 12.8])
+    ]
+    assert batch_shapes(sheets, ShapeRule(0.4, 2), np.ones(2)) == [(32, 30), (32, 62)]
+
+
+@pytest.mark.parametrize("exchanging", [True, False])
+def test_a_batch_is_exchanged_whole_or_not_at_all(exchanging):
+    sheets = [replace(as_sheet(sheet(i, "hbn-rattle", "hbn")), cell=np.array([12.3, 25.6])) for i in range(8)]
+    choice = augment.Augmentation(transpose=exchanging, pitch=0.0)
+    rng, shapes = np.random.default_rng(0), set()
+    for _ in range(10):
+        for groups, structures, _ in training_batches(sheets, 4, choice, ShapeRule(0.4, 2), rng):
+            assert [len(group.counts) for group in groups] == [structures] == [4]
+            shapes.add(groups[0].shape)
+    assert shapes == ({(64, 30), (30, 64)} if exchanging else {(64, 30)})

@@ -78,30 +78,25 @@ def repeat_to(sheet: Sheet, length_A: float) -> Sheet:
     return sheet if nx == ny == 1 else repeat(sheet, nx, ny)
 
 
-def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator) -> Sheet:
-    """One random image of `sheet` under the chosen symmetries; it always draws five random numbers."""
-    flips, shift = rng.random(3), rng.random(2)
-    if choice.transpose and flips[0] < 0.5:
+def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator, exchanged: bool = False) -> Sheet:
+    """One random image of `sheet` under the chosen symmetries, its axes `exchanged` or not; it always draws four random
+    numbers.
+    """
+    flips, shift = rng.random(2), rng.random(2)
+    if exchanged:
         sheet = transpose(sheet)
     for axis in (0, 1):
-        if choice.mirrors and flips[1 + axis] < 0.5:
+        if choice.mirrors and flips[axis] < 0.5:
             sheet = mirror(sheet, axis)
     return translate(sheet, shift * sheet.cell) if choice.translations else sheet
 
 
-def draw_shape(
-    cell: np.ndarray, pixel_size_A: float, multiple: int, pitch: float, rng: np.random.Generator
-) -> tuple[int, int]:
-    """Shape (H, W) of the multiples of `multiple` nearest to a pitch drawn within `pitch` of nominal.
+def draw_pitch(pitch: float, rng: np.random.Generator) -> np.ndarray:
+    """Pitch (2,), along x and along y, as multiples of the nominal one, drawn within `pitch` of 1.
 
     Cells of every size so meet a range of pitches, and the network learns what the pitch is worth.
     """
-    scales = 1.0 + pitch * (2.0 * rng.random(2) - 1.0)
-    width, height = (
-        max(1, round(float(length) / (pixel_size_A * scale) / multiple)) * multiple
-        for length, scale in zip(cell, scales)
-    )
-    return height, width
+    return 1.0 + pitch * (2.0 * rng.random(2) - 1.0)
 
 
 def collate(sheets: Sequence[Sheet], dtype: torch.dtype = torch.float32) -> AtomBatch:
