@@ -78,7 +78,8 @@ def training_group(structures: int = 4):
 
 def test_training_step(benchmark, potential):
     """Draws, images, network, and the gradient of a loss of energies and forces, on one thread."""
-    draw, settings, units = training_group(), TrainingSettings(energy_weight=0.03), LossUnits(energy=1.0, per_atom=True, forces=1.0)
+    draw, settings = training_group(), TrainingSettings(energy_weight=0.03)
+    units = LossUnits(energy=1.0, per_atom=True, forces=1.0)
     with torch_threads(1):
         assert np.isfinite(benchmark(lambda: _backward(potential, *draw(), units, settings, 0.03)))
 
