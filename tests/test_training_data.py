@@ -124,6 +124,7 @@ def test_drawn_grids_stay_near_the_nominal_pitch_and_a_batch_of_one_size_has_one
     assert len(seen) > 2
     for height, width in seen:
         assert height % 2 == width % 2 == 0
+        assert sheets[1].cell[0] / width == pytest.approx(0.4, rel=0.09)  # the mean, of which the shape is
         for member in sheets:
             assert member.cell[0] / width == pytest.approx(0.4, rel=0.1)
             assert member.cell[1] / height == pytest.approx(0.4, rel=0.1)
