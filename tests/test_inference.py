@@ -57,10 +57,10 @@ def sheet(nx: int, ny: int, seed: int = 0) -> Atoms:
     return Atoms(rng.choice([5, 6, 7], len(plane)), positions, cell=[*(cell * (nx, ny)), 10], pbc=(1, 1, 0))
 
 
-@pytest.mark.parametrize("readout", ["plain", "density"])
+@pytest.mark.parametrize("changes", [{}, {"readout": "density"}, {"dilations": (1, 3)}])
 @pytest.mark.parametrize("cells", [(1, 1), (2, 1), (5, 3), (23, 9)])
-def test_direct_streamed_and_model_agree_in_float64(readout, cells):
-    model = in_double(potential(readout=readout))
+def test_direct_streamed_and_model_agree_in_float64(changes, cells):
+    model = in_double(potential(**changes))
     atoms = sheet(*cells)
     expected = model.energies([atoms])[0]
     engine = Engine(model, "float64", threads=2, block_px=32)

@@ -33,6 +33,7 @@ STEMS = {
     "patches": dataclasses.replace(SMALL, stem=((8, 8, 8),), focus_px=8),
     "odd": dataclasses.replace(SMALL, stem=((8, 5, 3),), focus_px=6),
     "density": dataclasses.replace(SMALL, readout="density"),
+    "dilated": dataclasses.replace(SMALL, blocks=3, dilations=(1, 3, 2)),
 }
 
 
@@ -130,6 +131,9 @@ def test_context_is_exactly_what_a_focus_sees(name):
 def test_receptive_field_by_hand():
     # 4x4 stride 2 sees 4; again: 4 + 3 * 2 = 10; 3x3 at stride 4: 10 + 2 * 4 = 18.
     assert receptive_field([(4, 2), (4, 2), (3, 1)]) == (18, 4)
+    # Taps 3 pixels apart at stride 4: 10 + 2 * 3 * 4.
+    dilated = build_model(dataclasses.replace(SMALL, blocks=1, dilations=(3,)))
+    assert dilated.tile_network.receptive_field() == (34, 4)
 
 
 @pytest.mark.parametrize("form", ["convolutional", "mlp", "paper"])
@@ -286,6 +290,8 @@ def test_paper_tiles_cannot_be_fused():
         ({"stem": ((6, 5, 2), (8, 4, 2))}, "kernel 5 with stride 2"),
         ({"width": 9}, "must be the blocks' width"),
         ({"form": "mlp"}, "needs both"),
+        ({"dilations": (1,)}, "must be 2 numbers of at least 1, one a block"),
+        ({"dilations": (1, 0)}, "must be 2 numbers of at least 1, one a block"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(change, message):

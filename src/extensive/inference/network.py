@@ -28,9 +28,9 @@ class FoldedNetwork:
         pitch = None if pitch is None else pitch.to(double)
         trunk64 = _in_double(trunk)
 
-        def ready(layer, kind: torch.dtype) -> tuple[Tensor, Tensor, int]:
+        def ready(layer, kind: torch.dtype) -> tuple[Tensor, Tensor, int, int]:
             weight, bias = (tensor.detach() for tensor in layer.folded(pitch))
-            return _place(weight, kind, device), bias.to(kind).to(device), layer.stride
+            return _place(weight, kind, device), bias.to(kind).to(device), layer.stride, layer.dilation
 
         self.stem = [ready(layer, dtype) for layer in trunk64.stem]
         self.blocks = [(ready(block.spatial, dtype), ready(block.mix, dtype)) for block in trunk64.blocks]
@@ -44,7 +44,7 @@ class FoldedNetwork:
         mean, std = (t.to(double).cpu() for t in (network.standardize.mean, network.standardize.std))
         scaled = weight / std[:, None, None]
         bias = bias - torch.einsum("oiyx,i->o", scaled, mean)
-        self.stem[0] = (_place(scaled, dtype, device), bias.to(dtype).to(device), trunk64.stem[0].stride)
+        self.stem[0] = (_place(scaled, dtype, device), bias.to(dtype).to(device), trunk64.stem[0].stride, 1)
         area = (network.stride * network.config.pixel_size_A) ** 2 / (2.0 * math.pi * network.config.sigma_A**2)
         self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch.sum()) / 10.0))
 
@@ -55,7 +55,8 @@ class FoldedNetwork:
             x = _conv(_silu(x), layer)
         for spatial, mix in self.blocks:
             branch = _conv(_silu(_conv(F.silu(x), spatial)), mix)
-            x = x[..., 1:-1, 1:-1] + branch
+            d = spatial[-1]
+            x = x[..., d:-d, d:-d] + branch
         for layer in self.head:
             x = _conv(_silu(x), layer)
         output = _conv(_silu(x).to(self.last_dtype), self.last)
@@ -77,9 +78,9 @@ def _place(weight: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     return weight.to(dtype).to(device).contiguous(memory_format=torch.channels_last)
 
 
-def _conv(x: Tensor, layer: tuple[Tensor, Tensor, int]) -> Tensor:
-    weight, bias, stride = layer
-    return F.conv2d(x, weight, bias, stride)
+def _conv(x: Tensor, layer: tuple[Tensor, Tensor, int, int]) -> Tensor:
+    weight, bias, stride, dilation = layer
+    return F.conv2d(x, weight, bias, stride, dilation=dilation)
 
 
 def _silu(x: Tensor) -> Tensor:

@@ -34,7 +34,14 @@ class CNN(nn.Module):
             self.network = PaperNetwork(inputs, config.image_px, config.outputs)
         elif config.form == "convolutional":
             self.network = Trunk(
-                channels, config.stem, config.width, config.blocks, (), config.width, config.pitch_channels
+                channels,
+                config.stem,
+                config.width,
+                config.blocks,
+                (),
+                config.width,
+                config.pitch_channels,
+                config.dilations,
             )
             _, stride = self.network.receptive_field()
             if config.image_px % stride:

@@ -34,6 +34,7 @@ class ModelConfig:
     )  # (width, kernel, stride) of strided layers
     width: int = 64  # channels of the residual blocks
     blocks: int = 3  # residual blocks of one 3x3 layer each, at the stem's total stride
+    dilations: tuple[int, ...] | None = None  # of the blocks' 3x3 layers, one each; None: 1, no holes
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
     readout: str = "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
 
@@ -51,6 +52,10 @@ class ModelConfig:
             raise InputError(f"model dims: {self.dims}; 2, or 3 for a cnn of form 'open'")
         if self.readout not in ("plain", "density"):
             raise InputError(f"model readout: {self.readout!r}; it must be 'plain' or 'density'")
+        if self.dilations is not None and (len(self.dilations) != self.blocks or min(self.dilations, default=1) < 1):
+            raise InputError(
+                f"model dilations: {list(self.dilations)}; it must be {self.blocks} numbers of at least 1, one a block"
+            )
         if self.pixel_size_A <= 0 or self.sigma_A <= 0:
             raise InputError(f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive")
 
@@ -82,8 +87,9 @@ class ModelConfig:
         try:
             if "stem" in chosen:
                 chosen["stem"] = tuple(tuple(int(n) for n in layer) for layer in chosen["stem"])
-            if "head" in chosen:
-                chosen["head"] = tuple(int(n) for n in chosen["head"])
+            for key in ("head", "dilations"):
+                if key in chosen:
+                    chosen[key] = tuple(int(n) for n in chosen[key])
             if not isinstance(chosen.get("channels", "Z"), str):
                 chosen["channels"] = tuple(str(symbol) for symbol in chosen["channels"])
             return cls(**chosen)

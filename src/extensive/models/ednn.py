@@ -28,7 +28,7 @@ CACHED_PX = 1 << 16
 
 def context_of(config: ModelConfig) -> int:
     """The context c (pixels) that a convolutional tile network's layers see around its focus."""
-    return Trunk(1, config.stem, config.width, config.blocks, (), 1, False).context_px()
+    return Trunk(1, config.stem, config.width, config.blocks, (), 1, False, config.dilations).context_px()
 
 
 class EDNN(nn.Module):
@@ -57,6 +57,7 @@ class EDNN(nn.Module):
                 config.head,
                 outputs,
                 config.pitch_channels,
+                config.dilations,
             )
             _, self.stride = self.tile_network.receptive_field()
             self.context_px = self.tile_network.context_px()
@@ -96,12 +97,15 @@ class EDNN(nn.Module):
         """Whether fused evaluation exists for this tile network."""
         return self.config.form == "convolutional"
 
-    def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
+    def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None, twist: int = 0) -> Tensor:
         """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is told
-        them.
+        them, (B, 3) of images with a `twist` (see `extensive.oblique`).
 
         `mode`: 'tiled', 'fused', or None for the faster that there is.
         """
+        if twist:
+            self._check_fused()
+            return self._patches(images, pitch, periodic=True, twist=twist).double().sum(dim=(1, 2))
         mode = mode or ("fused" if self.can_fuse else "tiled")
         if mode == "fused":
             self._check_fused()
@@ -151,9 +155,9 @@ class EDNN(nn.Module):
             rows.append(self._patches(strip, pitch, periodic=False))
         return torch.cat(rows, dim=1)
 
-    def _patches(self, images: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
+    def _patches(self, images: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """Energy of every s x s patch (B, H', W')."""
-        output = self.tile_network(self.standardize(images), pitch, periodic)
+        output = self.tile_network(self.standardize(images), pitch, periodic, twist)
         if self.config.readout == "plain":
             return output[:, 0]
         # Energy per atom times the number of atoms: the Gaussians of one atom integrate to 2 pi sigma^2.
@@ -162,7 +166,7 @@ class EDNN(nn.Module):
         area = (self.stride * self.config.pixel_size_A) ** 2 / (2.0 * math.pi * self.config.sigma_A**2)
         atoms = F.avg_pool2d(focus, self.stride) * area
         if pitch is not None:
-            atoms = atoms * torch.exp(pitch.sum(dim=1) / 10.0)[:, None, None, None]
+            atoms = atoms * torch.exp(pitch[:, :2].sum(dim=1) / 10.0)[:, None, None, None]
         return (output * atoms).sum(dim=1)
 
     def _sum_patches(self, patches: Tensor) -> Tensor:

@@ -12,60 +12,79 @@ from torch.nn import functional as F
 from extensive.errors import InputError
 from extensive.models.tiles import wrap_pad
 
+# Along x, along y, and the shear of the pixels, which only grids that a sheet is turned against have.
+PITCH_FEATURES = 3
+
 
 class PitchConv(nn.Module):
     """Convolution without padding of its own, modulated by the pitch of the image.
 
-    ``y = conv(x) (1 + g) + b`` with g and b linear in the pitch features. For one pitch that is one plain
-    convolution, which `folded` gives to an inference engine.
+    ``y = conv(x) (1 + g) + b`` with g and b linear in the pitch features, (B, 3) or, without shear, (B, 2). For one
+    pitch that is one plain convolution, which `folded` gives to an inference engine.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, pitch: bool, gain: float = 1.0):
-        """`gain` scales He-style initial weights; 0 starts the layer silent."""
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, pitch: bool, gain: float = 1.0, dilation: int = 1
+    ):
+        """`gain` scales He-style initial weights; 0 starts the layer silent. `dilation`: pixels from tap to tap."""
         super().__init__()
         if kernel < stride or (kernel - stride) % 2:
             raise InputError(
                 f"model layer: kernel {kernel} with stride {stride}; the kernel must be the stride plus an"
                 " even number, so that focus and context are whole pixels"
             )
-        self.kernel, self.stride = kernel, stride
-        self.pad = (kernel - stride) // 2
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride)
+        self.kernel, self.stride, self.dilation = kernel, stride, dilation
+        self.pad = (dilation * (kernel - 1) + 1 - stride) // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, dilation=dilation)
         nn.init.normal_(self.conv.weight, std=gain / math.sqrt(inputs * kernel * kernel))
         nn.init.zeros_(self.conv.bias)
-        self.film = nn.Linear(2, 2 * outputs) if pitch else None
+        self.film = nn.Linear(PITCH_FEATURES, 2 * outputs) if pitch else None
         if self.film is not None:
             nn.init.zeros_(self.film.weight)
             nn.init.zeros_(self.film.bias)
 
-    def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
-        """(B, C, H, W), pitch features (B, 2) -> (B, C', H', W'); `periodic` wraps: H' = H / stride."""
-        y = self.conv(wrap_pad(x, self.pad) if periodic else x)
+    def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
+        """(B, C, H, W), pitch features -> (B, C', H', W'); `periodic` wraps, with a `twist`: H' = H / stride."""
+        y = self.conv(wrap_pad(x, self.pad, twist=twist) if periodic else x)
         if self.film is None:
             return y
-        gain, shift = self.film(pitch)[..., None, None].chunk(2, dim=1)
+        gain, shift = self.film(_with_shear(pitch))[..., None, None].chunk(2, dim=1)
         return y * (1.0 + gain) + shift
 
     def folded(self, pitch: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the plain convolution that this layer is at one pitch: features (2,)."""
+        """Weight and bias of the plain convolution that this layer is at one pitch: features (2,) or (3,)."""
         if self.film is None:
             return self.conv.weight, self.conv.bias
-        gain, shift = self.film(pitch).chunk(2)
+        gain, shift = self.film(_with_shear(pitch)).chunk(2)
         return self.conv.weight * (1.0 + gain)[:, None, None, None], self.conv.bias * (1.0 + gain) + shift
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
+        # Weights of before there was shear: a network that is not told of it.
+        name = f"{prefix}film.weight"
+        if name in state_dict and state_dict[name].shape[-1] < PITCH_FEATURES:
+            state_dict[name] = _with_shear(state_dict[name])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _with_shear(pitch: Tensor) -> Tensor:
+    """(..., 2) -> (..., 3) with zeros, the shear of upright grids; (..., 3) as it is."""
+    return F.pad(pitch, (0, PITCH_FEATURES - pitch.shape[-1]))
 
 
 class ResidualBlock(nn.Module):
     """x cropped + 1x1(silu(3x3(silu(x)))), valid; the branch starts small, so depth costs no stability."""
 
-    def __init__(self, width: int, pitch: bool, gain: float):
+    def __init__(self, width: int, pitch: bool, gain: float, dilation: int = 1):
         super().__init__()
-        self.spatial = PitchConv(width, width, 3, 1, pitch, gain=math.sqrt(2.0))
+        self.dilation = dilation
+        self.spatial = PitchConv(width, width, 3, 1, pitch, math.sqrt(2.0), dilation)
         self.mix = PitchConv(width, width, 1, 1, False, gain=gain)
 
-    def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool) -> Tensor:
-        """(B, C, H, W) -> (B, C, H - 2, W - 2), or the same size if `periodic`."""
-        branch = self.mix(F.silu(self.spatial(F.silu(x), pitch, periodic)), None, False)
-        return (x if periodic else x[..., 1:-1, 1:-1]) + branch
+    def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
+        """(B, C, H, W) -> (B, C, H - 2 d, W - 2 d) at dilation d, or the same size if `periodic`."""
+        branch = self.mix(F.silu(self.spatial(F.silu(x), pitch, periodic, twist)), None, False)
+        d = self.dilation
+        return (x if periodic else x[..., d:-d, d:-d]) + branch
 
 
 class Trunk(nn.Module):
@@ -85,7 +104,9 @@ class Trunk(nn.Module):
         head: Sequence[int],
         outputs: int,
         pitch: bool,
+        dilations: Sequence[int] | None = None,
     ):
+        """`dilations`: of each block's 3x3 layer, None for 1 throughout."""
         super().__init__()
         layers, channels = [], inputs
         if not stem:
@@ -99,7 +120,8 @@ class Trunk(nn.Module):
             channels = wide
         self.stem = nn.ModuleList(layers)
         gain = math.sqrt(2.0 / max(1, blocks))
-        self.blocks = nn.ModuleList(ResidualBlock(width, pitch, gain) for _ in range(blocks))
+        dilations = dilations or [1] * blocks
+        self.blocks = nn.ModuleList(ResidualBlock(width, pitch, gain, dilation) for dilation in dilations)
         head_layers = []
         for wide in head:
             head_layers.append(PitchConv(channels, wide, 1, 1, pitch, math.sqrt(2.0)))
@@ -107,12 +129,16 @@ class Trunk(nn.Module):
         head_layers.append(PitchConv(channels, outputs, 1, 1, False, gain=0.1))
         self.head = nn.ModuleList(head_layers)
 
-    def forward(self, x: Tensor, pitch: Tensor | None = None, periodic: bool = False) -> Tensor:
-        """(B, C, H, W) -> (B, outputs, H', W'). `periodic`: each layer wraps, H' = H / stride; else valid."""
+    def forward(self, x: Tensor, pitch: Tensor | None = None, periodic: bool = False, twist: int = 0) -> Tensor:
+        """(B, C, H, W) -> (B, outputs, H', W'). `periodic`: each layer wraps, H' = H / stride; else valid.
+
+        `twist` is the image's, in pixels: see `extensive.oblique`.
+        """
         for number, layer in enumerate(self.stem):
-            x = layer(x if number == 0 else F.silu(x), pitch, periodic)
+            x = layer(x if number == 0 else F.silu(x), pitch, periodic, twist)
+            twist //= layer.stride
         for block in self.blocks:
-            x = block(x, pitch, periodic)
+            x = block(x, pitch, periodic, twist)
         for layer in self.head:
             x = layer(F.silu(x), pitch, periodic)
         return x
@@ -124,7 +150,8 @@ class Trunk(nn.Module):
 
     def receptive_field(self) -> tuple[int, int]:
         """(field, stride) in pixels: what one output sees, and how far apart outputs are; from the layers."""
-        return receptive_field([(layer.kernel, layer.stride) for layer in self.stem] + [(3, 1)] * len(self.blocks))
+        blocks = [(1 + 2 * block.dilation, 1) for block in self.blocks]
+        return receptive_field([(layer.kernel, layer.stride) for layer in self.stem] + blocks)
 
 
 def receptive_field(layers: Sequence[tuple[int, int]]) -> tuple[int, int]:

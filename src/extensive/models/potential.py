@@ -15,7 +15,15 @@ from extensive.errors import InputError
 from extensive.models.cnn import CNN
 from extensive.models.config import ModelConfig
 from extensive.models.ednn import EDNN
-from extensive.raster import AtomBatch, batch_from_atoms, image_shape, pitch_features, rasterize_batch
+from extensive.oblique import Torus, pixel_features, rasterize_oblique
+from extensive.raster import (
+    AtomBatch,
+    batch_from_atoms,
+    channel_weights,
+    image_shape,
+    pitch_features,
+    rasterize_batch,
+)
 
 
 def build_model(config: ModelConfig) -> CNN | EDNN:
@@ -77,6 +85,12 @@ class Potential(nn.Module):
     def images(self, batch: AtomBatch, shape: tuple[int, int]) -> Tensor:
         """Images (B, C, H, W) of a batch."""
         return rasterize_batch(batch, shape, self.config.channels, self.config.sigma_A)
+
+    def oblique_images(self, batch: AtomBatch, matrices: Tensor, torus: Torus) -> tuple[Tensor, Tensor | None]:
+        """Images (B, C, H, W) of sheets turned against a grid of pixel steps (B, 2, 2), and pitch features (B, 3)."""
+        weights = channel_weights(batch.numbers, self.config.channels, batch.positions.dtype)
+        images = rasterize_oblique(batch.positions, weights, batch.index, matrices, torus, self.config.sigma_A)
+        return images, pixel_features(matrices, self.config.pixel_size_A) if self.config.pitch_channels else None
 
     def pitch(self, batch: AtomBatch, shape: tuple[int, int]) -> Tensor | None:
         """Pitch features (B, 2), or None for a network that is not told them."""

@@ -12,14 +12,19 @@ import torch
 from torch import Tensor
 
 from extensive.errors import InputError
+from extensive.oblique import twisted_index
 
 
-def wrap_pad(image: Tensor, before: int, after: int | None = None) -> Tensor:
+def wrap_pad(image: Tensor, before: int, after: int | None = None, twist: int = 0) -> Tensor:
     """Periodic padding of the last two axes: (..., H, W) -> (..., H + before + after, W + before + after).
 
-    Any width is right, also one wider than the image. `after` is `before` unless given.
+    Any width is right, also one wider than the image. `after` is `before` unless given. With a `twist`, the top and
+    bottom are joined that many columns off: see `extensive.oblique.Torus`.
     """
     after = before if after is None else after
+    if twist:
+        index = twisted_index(tuple(image.shape[-2:]), twist, before, after, image.device)
+        return image.flatten(-2).index_select(-1, index.flatten()).unflatten(-1, index.shape)
     for dim in (-2, -1):
         n = image.shape[dim]
         if max(before, after) <= n:

@@ -24,6 +24,7 @@ class Sheet:
     energy_eV: float  # total energy less per-element energies
     forces: np.ndarray | None = None  # (N, 2) | eV/Angstrom
     image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
+    pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is turned against
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -36,6 +37,7 @@ class Augmentation:
     translations: bool = True
     mirrors: bool = True
     transpose: bool = True
+    rotation_deg: float = 0.0  # turns by multiples of this angle; 0 for none
     pitch: float = 0.04  # the pixel grid may be finer or coarser by up to this fraction, per axis; 0 for none
 
 
@@ -89,6 +91,13 @@ def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator, exch
         if choice.mirrors and flips[axis] < 0.5:
             sheet = mirror(sheet, axis)
     return translate(sheet, shift * sheet.cell) if choice.translations else sheet
+
+
+def draw_angle(rotation_deg: float, rng: np.random.Generator) -> float:
+    """A multiple of `rotation_deg` below 180 degrees, in radians: mirrors make the rest of the circle. 0 for none."""
+    if rotation_deg <= 0:
+        return 0.0
+    return np.deg2rad(rotation_deg * rng.integers(max(1, round(180.0 / rotation_deg))))
 
 
 def draw_pitch(pitch: float, rng: np.random.Generator) -> np.ndarray:

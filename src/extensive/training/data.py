@@ -11,10 +11,12 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.models import Potential
+from extensive.oblique import Torus
 from extensive.raster import AtomBatch, image_shape
-from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_pitch
+from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_angle, draw_pitch
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import count_elements
+from extensive.training.rotate import turned_batch
 
 # A validation batch holds no more than this many structures, so that memory stays that of training.
 EVALUATION_BATCH = 16
@@ -33,6 +35,8 @@ class Group:
     forces: torch.Tensor | None  # (A, 2) | eV/Angstrom
     counts: torch.Tensor  # (B,) | atoms
     images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
+    torus: Torus | None = None  # of sheets that are turned against their grid
+    pixels: torch.Tensor | None = None  # (B, 2, 2) | and the steps of its pixels, Angstrom
 
 
 def make_sheets(structures: Sequence[Atoms], reference_energies: dict[str, float], with_forces: bool) -> list[Sheet]:
@@ -103,8 +107,10 @@ def attach_images(
     return result
 
 
-def group_by_shape(sheets: Sequence[Sheet], shapes: Sequence[tuple[int, int]]) -> list[Group]:
-    """Batches of equal image shape, in order of first appearance."""
+def group_by_shape(
+    sheets: Sequence[Sheet], shapes: Sequence[tuple[int, int]], torus: Torus | None = None
+) -> list[Group]:
+    """Batches of equal image shape, in order of first appearance; `torus` where all are turned against one grid."""
     members: dict[tuple[int, int], list[Sheet]] = {}
     for sheet, shape in zip(sheets, shapes):
         members.setdefault(shape, []).append(sheet)
@@ -120,6 +126,10 @@ def group_by_shape(sheets: Sequence[Sheet], shapes: Sequence[tuple[int, int]]) -
             images=None
             if group[0].image is None
             else torch.as_tensor(np.stack([sheet.image for sheet in group]), dtype=torch.float32),
+            torus=torus,
+            pixels=None
+            if torus is None
+            else torch.as_tensor(np.stack([sheet.pixels_A for sheet in group]), dtype=torch.float32),
         )
         for shape, group in members.items()
     ]
@@ -146,20 +156,30 @@ def training_batches(
             # Of the whole batch, so that its images can have one shape.
             exchanged = augmentation.transpose and rng.random() < 0.5
             chosen = [augmented(sheet, augmentation, rng, exchanged) for sheet in chosen]
-            shapes = batch_shapes(chosen, shape_of, draw_pitch(augmentation.pitch, rng))
+            pitch, angle = draw_pitch(augmentation.pitch, rng), draw_angle(augmentation.rotation_deg, rng)
+            turned = turned_batch(chosen, angle, pitch * shape_of.pixel_size_A, shape_of.multiple) if angle else None
+            if turned is not None and same_cell(chosen):
+                chosen, torus = turned
+                shapes = [torus.shape] * len(chosen)
+            else:
+                torus, shapes = None, batch_shapes(chosen, shape_of, pitch)
         else:
-            shapes = [shape_of(sheet.cell) for sheet in chosen]
+            torus, shapes = None, [shape_of(sheet.cell) for sheet in chosen]
         mine = slice(ranks.rank, None, ranks.size)
-        yield group_by_shape(chosen[mine], shapes[mine]), len(chosen), sum(map(len, chosen))
+        yield group_by_shape(chosen[mine], shapes[mine], torus), len(chosen), sum(map(len, chosen))
+
+
+def same_cell(sheets: Sequence[Sheet]) -> bool:
+    """Whether the cells of a batch are so alike that their images can have one shape."""
+    cells = np.array([sheet.cell for sheet in sheets])  # (B, 2)
+    return bool(np.abs(cells / cells.mean(axis=0) - 1.0).max() <= SAME_CELL)
 
 
 def batch_shapes(sheets: Sequence[Sheet], shape_of: "ShapeRule", pitch: np.ndarray) -> list[tuple[int, int]]:
     """Image shapes of a training batch, at `pitch` (2,) times the nominal one: one for all if their cells allow it."""
-    cells = np.array([sheet.cell for sheet in sheets])  # (B, 2)
-    mean = cells.mean(axis=0)
-    if np.abs(cells / mean - 1.0).max() <= SAME_CELL:
-        return [shape_of(mean, pitch)] * len(sheets)
-    return [shape_of(cell, pitch) for cell in cells]
+    if same_cell(sheets):
+        return [shape_of(np.mean([sheet.cell for sheet in sheets], axis=0), pitch)] * len(sheets)
+    return [shape_of(sheet.cell, pitch) for sheet in sheets]
 
 
 def evaluation_batches(sheets: Sequence[Sheet], shape_of: "ShapeRule") -> Iterator[Group]:

@@ -48,6 +48,12 @@ def train_model(
     """
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
+    turns = settings.augmentation is not None and settings.augmentation.rotation_deg > 0
+    if turns and (config.network, config.form) != ("ednn", "convolutional"):
+        raise InputError(
+            f"models.{name}: training.augmentation.rotation_deg needs an ednn with tile_network: convolutional;"
+            " images of a fixed size or of whole tiles cannot be turned"
+        )
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
     missing = [member for part in (keys.TRAIN, keys.VALIDATION) for member in splits[part] if member not in by_id]
     if missing:

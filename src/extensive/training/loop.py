@@ -130,8 +130,12 @@ def group_errors(potential: Potential, group: Group, training: bool) -> tuple[Te
     atoms = group.atoms
     if group.forces is not None:
         atoms.positions.requires_grad_(True)
-    images = potential.images(atoms, group.shape) if group.images is None else group.images
-    output = potential.network(images, potential.pitch(atoms, group.shape))
+    if group.torus is not None:
+        images, pitch = potential.oblique_images(atoms, group.pixels, group.torus)
+        output = potential.network(images, pitch, twist=group.torus.twist)
+    else:
+        images = potential.images(atoms, group.shape) if group.images is None else group.images
+        output = potential.network(images, potential.pitch(atoms, group.shape))
     energies = potential.energy_shift_eV + potential.energy_scale_eV * output
     if group.forces is None:
         return energies - group.energies, None
@@ -186,7 +190,7 @@ def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRu
 def _to(group: Group, device: torch.device) -> Group:
     if device.type == "cpu":
         return group
-    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "images")}
+    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "images", "pixels")}
     moved = {name: None if value is None else value.to(device) for name, value in moved.items()}
     return replace(group, atoms=group.atoms.to(device), **moved)
 

@@ -53,6 +53,9 @@ class TrainingSettings:
         for key in ("samples", "batch_size", "learning_rate", "validations"):
             if getattr(self, key) <= 0:
                 raise InputError(f"training.{key}: {getattr(self, key)}; it must be positive")
+        angle = self.augmentation.rotation_deg if self.augmentation else 0.0
+        if angle < 0 or (angle and abs(180.0 / angle - round(180.0 / angle)) > 1e-6):
+            raise InputError(f"training.augmentation.rotation_deg: {angle:g}; half a turn must be a multiple of it")
         if not 0 <= self.ema < 1:
             raise InputError(f"training.ema: {self.ema}; a decay is at least 0 and below 1")
         if self.target not in (ENERGY, *PARTS):
