@@ -106,12 +106,14 @@ def test_bfloat16_costs_little_beside_the_spread_of_energies():
     assert 0 < np.abs(rounded - exact).max() < 0.02 * np.abs(exact).max()
 
 
-def test_forces_are_the_models_and_the_gradient_of_the_energy():
+@pytest.mark.parametrize("cells", [(2, 1), (9, 5)])
+def test_forces_are_the_models_and_the_gradient_of_the_energy(cells):
     model = in_double(potential())
-    atoms = sheet(9, 5)
+    atoms = sheet(*cells)
     engine = Engine(model, "float64", block_px=32)
+    alone = engine.energy(atoms)
     energy, forces = engine.energy_and_forces(atoms)
-    assert energy == pytest.approx(engine.energy(atoms), rel=1e-12)
+    assert energy == pytest.approx(alone, rel=1e-12)
     np.testing.assert_allclose(forces, model.energies_and_forces([atoms])[1][0], atol=1e-5)
     step, atom = 1e-4, 7
     for axis in (0, 1):

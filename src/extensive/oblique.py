@@ -51,10 +51,12 @@ def _bezout(a: int, b: int) -> tuple[int, int, int]:
 def twisted_index(shape: tuple[int, int], twist: int, before: int, after: int, device: torch.device) -> Tensor:
     """Flat indices (H + before + after, W + before + after) of an image's pixels around a torus."""
     height, width = shape
-    rows = torch.arange(-before, height + after, device=device)[:, None]
-    columns = torch.arange(-before, width + after, device=device)
-    turns = torch.div(rows, height, rounding_mode="floor")
-    return (rows - turns * height) * width + (columns - turns * twist) % width
+    # Kept for later calls, which may be differentiated even where this one is not.
+    with torch.inference_mode(False):
+        rows = torch.arange(-before, height + after, device=device)[:, None]
+        columns = torch.arange(-before, width + after, device=device)
+        turns = torch.div(rows, height, rounding_mode="floor")
+        return (rows - turns * height) * width + (columns - turns * twist) % width
 
 
 def pixel_features(matrices: Tensor, pixel_size_A: float) -> Tensor:

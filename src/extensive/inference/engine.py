@@ -44,7 +44,7 @@ class Grid:
     shape: tuple[int, int]
     pitch_A: tuple[float, float]
     network: FoldedNetwork
-    wrap: Tensor | None  # (H + 2c, W + 2c) flat pixel indices of the padded image, for small cells
+    whole: bool  # small enough to be evaluated in one piece
 
 
 class Engine:
@@ -119,12 +119,8 @@ class Engine:
             cells = torch.tensor([key], dtype=torch.float64)
             features = pitch_features(cells, (height, width), config.pixel_size_A)[0]
         network = FoldedNetwork(self.potential.network, features, self.dtype, self.device)
-        wrap = None
-        if height * width <= DIRECT_BLOCKS * self.block_px**2:
-            c = self.context_px
-            rows, columns = torch.arange(-c, height + c) % height, torch.arange(-c, width + c) % width
-            wrap = (rows[:, None] * width + columns).view(-1).to(self.device)
-        grid = Grid(key, (height, width), (key[1] / height, key[0] / width), network, wrap)
+        whole = height * width <= DIRECT_BLOCKS * self.block_px**2
+        grid = Grid(key, (height, width), (key[1] / height, key[0] / width), network, whole)
         self._grids[key] = grid
         if len(self._grids) > CACHED_GRIDS:
             self._grids.popitem(last=False)
@@ -140,7 +136,7 @@ class Engine:
         check_sheet(atoms)
         lengths = atoms.cell.array
         grid = self.grid((lengths[0, 0], lengths[1, 1]))
-        if grid.wrap is None:
+        if not grid.whole:
             return stream_energy(self, AtomsSource(atoms)).energy_eV
         return self.direct_energy(atoms)
 
@@ -152,7 +148,7 @@ class Engine:
         grid = self.grid((lengths[0, 0], lengths[1, 1]))
         with torch.inference_mode(), torch_threads(self.threads):
             positions = torch.from_numpy(atoms.positions[:, :2])
-            total = self._whole_cell(positions, atoms.numbers, grid)
+            total = float(self.whole_cell(positions, atoms.numbers, grid))
         return self.reference_eV(atoms.numbers) + self.potential.energy_scale_eV * total
 
     def energy_and_forces(self, atoms: Atoms) -> tuple[float, np.ndarray]:
@@ -191,22 +187,18 @@ class Engine:
             weight = torch.from_numpy(self._weight[numbers]).to(self.device, self.image_dtype)
         return torch.from_numpy(channel).to(self.device), weight
 
-    def _whole_cell(self, positions: Tensor, numbers: np.ndarray, grid: Grid) -> float:
-        """Network energy (in units of the scale) of a whole periodic cell in one piece."""
+    def whole_cell(self, positions: Tensor, numbers: np.ndarray, grid: Grid) -> Tensor:
+        """Network energy (a float64 scalar, in units of the scale) of a whole periodic cell in one piece.
+
+        positions (N, 2) Angstrom; differentiable in them.
+        """
         channel, weight = self.channels_of(numbers)
         n_channels = self.potential.config.image_channels
         image = scatter_periodic(
             positions.to(self.device), channel, weight, grid.shape, grid.pitch_A, self.sigma_A, n_channels,
             self.image_dtype,
         )  # fmt: skip
-        c, (height, width) = self.context_px, grid.shape
-        if grid.wrap is not None:
-            padded = image.view(-1, n_channels).index_select(0, grid.wrap)
-        else:
-            rows = (torch.arange(-c, height + c, device=self.device) % height)[:, None]
-            padded = image[rows, torch.arange(-c, width + c, device=self.device) % width]
-        padded = padded.view(height + 2 * c, width + 2 * c, n_channels).permute(2, 0, 1)[None]
-        return float(grid.network.patches(padded).sum(dtype=torch.float64))
+        return grid.network.whole_patches(image.permute(2, 0, 1)[None]).sum(dtype=torch.float64)
 
     def block_image(
         self, positions: Tensor, channel: Tensor, weight: Tensor | None, grid: Grid, shape: tuple[int, int]

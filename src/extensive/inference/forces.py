@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from extensive.inference.engine import Engine, torch_threads
+from extensive.inference.engine import Engine, Grid, torch_threads
 from extensive.inference.sources import AtomsSource
 from extensive.inference.strips import strips
 
@@ -16,6 +16,8 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
     """
     source = AtomsSource(atoms)
     grid = engine.grid(source.cell)
+    if grid.whole:
+        return _whole_forces(engine, atoms, grid)
     halo_y, halo_x = engine.halo_A(grid)
     pitch_y, pitch_x = grid.pitch_A
     width_A = grid.cell[0]
@@ -43,6 +45,18 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
     scale = engine.potential.energy_scale_eV
     forces[source.order, :2] = scale * sorted_forces
     return engine.reference_eV(atoms.numbers) + scale * total, forces
+
+
+def _whole_forces(engine: Engine, atoms: Atoms, grid: Grid) -> tuple[float, np.ndarray]:
+    """The same of a small cell, as one image that wraps around itself."""
+    with torch_threads(engine.threads), torch.enable_grad():
+        place = torch.from_numpy(atoms.positions[:, :2]).to(engine.device).requires_grad_(True)
+        energy = engine.whole_cell(place, atoms.numbers, grid)
+        (gradient,) = torch.autograd.grad(energy, place)
+    forces = np.zeros((len(atoms), 3))
+    scale = engine.potential.energy_scale_eV
+    forces[:, :2] = -scale * gradient.cpu().numpy()
+    return engine.reference_eV(atoms.numbers) + scale * float(energy.detach()), forces
 
 
 def _images_between(x: np.ndarray, left: float, right: float, width_A: float) -> tuple[np.ndarray, np.ndarray]:

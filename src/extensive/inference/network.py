@@ -7,14 +7,28 @@ gained nothing.)
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from extensive.models.ednn import EDNN
+from extensive.models.layers import PitchConv
+from extensive.oblique import twisted_index
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+class Layer(NamedTuple):
+    """A plain convolution; `pad` is how far it sees over the edge of its output, in pixels of its input."""
+
+    weight: Tensor
+    bias: Tensor
+    stride: int
+    dilation: int
+    pad: int
 
 
 class FoldedNetwork:
@@ -28,9 +42,10 @@ class FoldedNetwork:
         pitch = None if pitch is None else pitch.to(double)
         trunk64 = _in_double(trunk)
 
-        def ready(layer, kind: torch.dtype) -> tuple[Tensor, Tensor, int, int]:
+        def ready(layer: PitchConv, kind: torch.dtype) -> Layer:
             weight, bias = (tensor.detach() for tensor in layer.folded(pitch))
-            return _place(weight, kind, device), bias.to(kind).to(device), layer.stride, layer.dilation
+            place = _place(weight, kind, device), bias.to(kind).to(device)
+            return Layer(*place, layer.stride, layer.dilation, layer.pad)
 
         self.stem = [ready(layer, dtype) for layer in trunk64.stem]
         self.blocks = [(ready(block.spatial, dtype), ready(block.mix, dtype)) for block in trunk64.blocks]
@@ -44,25 +59,32 @@ class FoldedNetwork:
         mean, std = (t.to(double).cpu() for t in (network.standardize.mean, network.standardize.std))
         scaled = weight / std[:, None, None]
         bias = bias - torch.einsum("oiyx,i->o", scaled, mean)
-        self.stem[0] = (_place(scaled, dtype, device), bias.to(dtype).to(device), trunk64.stem[0].stride, 1)
+        first = _place(scaled, dtype, device), bias.to(dtype).to(device)
+        self.stem[0] = self.stem[0]._replace(weight=first[0], bias=first[1])
         area = (network.stride * network.config.pixel_size_A) ** 2 / (2.0 * math.pi * network.config.sigma_A**2)
         self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch.sum()) / 10.0))
 
     def patches(self, image: Tensor) -> Tensor:
         """Energy of every s x s patch (B, H / s, W / s), from images (B, C, H + 2c, W + 2c)."""
-        x = _conv(image.to(dtype=self.dtype, memory_format=torch.channels_last), self.stem[0])
+        return self._patches(image, _conv, whole=False)
+
+    def whole_patches(self, image: Tensor) -> Tensor:
+        """The same from whole periodic images (1, C, H, W): each layer wraps around, and nothing is computed twice."""
+        return self._patches(image, _wrapped_conv, whole=True)
+
+    def _patches(self, image: Tensor, conv: Callable[[Tensor, Layer], Tensor], whole: bool) -> Tensor:
+        x = conv(image.to(dtype=self.dtype, memory_format=torch.channels_last), self.stem[0])
         for layer in self.stem[1:]:
-            x = _conv(_silu(x), layer)
+            x = conv(_silu(x), layer)
         for spatial, mix in self.blocks:
-            branch = _conv(_silu(_conv(F.silu(x), spatial)), mix)
-            d = spatial[-1]
-            x = x[..., d:-d, d:-d] + branch
+            branch = _conv(_silu(conv(F.silu(x), spatial)), mix)
+            x = (x if whole else x[..., spatial.pad : -spatial.pad, spatial.pad : -spatial.pad]) + branch
         for layer in self.head:
             x = _conv(_silu(x), layer)
         output = _conv(_silu(x).to(self.last_dtype), self.last)
         if not self.density:
             return output[:, 0]
-        c = self.context_px
+        c = 0 if whole else self.context_px
         focus = image[..., c : image.shape[-2] - c, c : image.shape[-1] - c]
         atoms = F.avg_pool2d(focus, self.stride) * self.atoms_per_mean
         return (output * atoms).sum(dim=1)
@@ -78,9 +100,18 @@ def _place(weight: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     return weight.to(dtype).to(device).contiguous(memory_format=torch.channels_last)
 
 
-def _conv(x: Tensor, layer: tuple[Tensor, Tensor, int, int]) -> Tensor:
-    weight, bias, stride, dilation = layer
-    return F.conv2d(x, weight, bias, stride, dilation=dilation)
+def _conv(x: Tensor, layer: Layer) -> Tensor:
+    return F.conv2d(x, layer.weight, layer.bias, layer.stride, dilation=layer.dilation)
+
+
+def _wrapped_conv(x: Tensor, layer: Layer) -> Tensor:
+    """The convolution of a periodic image (1, C, H, W), whose pixels are rows of C numbers in memory."""
+    (_, channels, height, width), pad = x.shape, layer.pad
+    if pad:
+        index = twisted_index((height, width), 0, pad, pad, x.device)
+        rows = x.permute(0, 2, 3, 1).reshape(height * width, channels).index_select(0, index.view(-1))
+        x = rows.view(1, height + 2 * pad, width + 2 * pad, channels).permute(0, 3, 1, 2)
+    return _conv(x, layer)
 
 
 def _silu(x: Tensor) -> Tensor:
