@@ -38,6 +38,7 @@ class Augmentation:
     mirrors: bool = True
     transpose: bool = True
     rotation_deg: float = 0.0  # turns by multiples of this angle; 0 for none
+    rotate_until: float = 1.0  # this fraction of the training turns sheets; the rest fits them as evaluation sees them
     pitch: float = 0.04  # the pixel grid may be finer or coarser by up to this fraction, per axis; 0 for none
 
 

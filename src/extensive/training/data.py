@@ -142,10 +142,12 @@ def training_batches(
     shape_of: "ShapeRule",
     rng: np.random.Generator,
     ranks: Ranks | None = None,
+    progress: float = 0.0,
 ) -> Iterator[tuple[list[Group], int, int]]:
     """One epoch in random order: the groups of one optimisation step, and its numbers of structures and atoms.
 
-    With `ranks` the groups hold this rank's share; the numbers are of all.
+    With `ranks` the groups hold this rank's share; the numbers are of all. `progress` is the fraction of the training
+    that is behind.
     """
     ranks = ranks or Ranks()
     order = rng.permutation(len(sheets))
@@ -156,7 +158,8 @@ def training_batches(
             # Of the whole batch, so that its images can have one shape.
             exchanged = augmentation.transpose and rng.random() < 0.5
             chosen = [augmented(sheet, augmentation, rng, exchanged) for sheet in chosen]
-            pitch, angle = draw_pitch(augmentation.pitch, rng), draw_angle(augmentation.rotation_deg, rng)
+            turning = augmentation.rotation_deg if progress < augmentation.rotate_until else 0.0
+            pitch, angle = draw_pitch(augmentation.pitch, rng), draw_angle(turning, rng)
             turned = turned_batch(chosen, angle, pitch * shape_of.pixel_size_A, shape_of.multiple) if angle else None
             if turned is not None and same_cell(chosen):
                 chosen, torus = turned

@@ -255,7 +255,9 @@ def train(
     for epoch in bar:
         rng = np.random.default_rng([settings.seed, epoch])
         loss = 0.0
-        batches = training_batches(train_sheets, settings.batch_size, settings.augmentation, shape_of, rng, ranks)
+        batches = training_batches(
+            train_sheets, settings.batch_size, settings.augmentation, shape_of, rng, ranks, epoch / epochs
+        )
         for index, (groups, n_structures, n_atoms) in enumerate(batches):
             step = epoch * per_epoch + index
             rate = settings.learning_rate * rate_factor(step, epochs * per_epoch, settings)
