@@ -147,6 +147,22 @@ def test_a_chunk_resumes_without_computing_anything_again(tmp_path):
     assert not failures
 
 
+def test_a_structure_that_another_machine_rounds_otherwise_is_still_found(archive, tmp_path):
+    """A relaxation's last digit depends on the number of threads; its label must not be computed again."""
+    apart = {1e-6: True, 1e-5: False}
+    for distance, found in apart.items():
+        atoms = dataset()[1]
+        atoms.positions[3, 1] += distance
+        label = store(tmp_path / "store", read(archive)).find(atoms)
+        assert (label is not None) == found
+        if found:  # with the positions that the label is of
+            write_structures(tmp_path / "twin.extxyz", [label])
+            assert read_labels(tmp_path / "twin.extxyz")[0].info[keys.STRUCTURE_ID] == atoms.info[keys.STRUCTURE_ID]
+            other = DFTSettings(**{**vars(PRODUCTION), "vacuum_A": 4.0})
+            assert Store(tmp_path / "store", read(archive), other, []).find(atoms) is None
+            assert Store(tmp_path / "store", read(archive), PRODUCTION, []).find(atoms) is not None
+
+
 def test_a_trajectory_resumes_from_its_last_frame(tmp_path):
     members = list(enumerate(dataset("graphene-md", sampler="md", count=1)))
     label_chunk(members, store(tmp_path), dynamics.Dynamics((300.0,), 2.0, 0.05, 4, 1), 7)

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.reference.calculation import label_checksum, record_of
-from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
+from extensive.reference.settings import LENGTH_STEP_A, DFTSettings, gpaw_version, label_digest, version_key
 
 SUFFIX = ".extxyz.gz"
+# Structures whose coordinates differ by less are the same but for rounding: energies change by some 1e-6 eV.
+SAME_A = 2.5 * LENGTH_STEP_A
 
 
 def read_labels(path: str | os.PathLike) -> list[Atoms]:
@@ -59,6 +62,8 @@ class Archive:
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         self._read: dict[Path, tuple[tuple[int, int], list[Atoms]]] = {}
+        self._digests: dict[str, Atoms] = {}
+        self._names: dict[str, list[Atoms]] = {}
 
     def refresh(self) -> None:
         """Read what is new or changed; InputError for a file that is refused."""
@@ -71,6 +76,10 @@ class Archive:
             stamp = (status.st_mtime_ns, status.st_size)
             if path not in self._read or self._read[path][0] != stamp:
                 self._read[path] = (stamp, read_labels(path))
+        self._digests, self._names = {}, {}
+        for label in (label for _, labels in self._read.values() for label in labels):
+            self._digests[label.info[keys.REF_DIGEST]] = label
+            self._names.setdefault(label.info[keys.STRUCTURE_ID], []).append(label)
 
     def dataset(self, name: str) -> list[Atoms]:
         """Labels in the file of data set `name`, as last read."""
@@ -83,7 +92,15 @@ class Archive:
 
     def by_digest(self) -> dict[str, Atoms]:
         """Every label by its digest."""
-        return {labelled.info[keys.REF_DIGEST]: labelled for _, labels in self._read.values() for labelled in labels}
+        return self._digests
+
+    def find(self, atoms: Atoms, settings: DFTSettings, accept: list[str]) -> Atoms | None:
+        """The label of `atoms`, whatever the structure is called; or that of its `twin` of the same name, or None."""
+        for digest in candidate_digests(atoms, settings, accept):
+            if digest in self._digests:
+                return adopt(atoms, self._digests[digest])
+        # Positions and all, since the label is of them.
+        return twin(atoms, self._names.get(atoms.info.get(keys.STRUCTURE_ID, ""), []), settings, accept)
 
     def trajectory(self, trajectory: str) -> list[Atoms]:
         """Frames of one trajectory, by its digest, in the order of time from the first on without a gap."""
@@ -105,6 +122,26 @@ def candidate_digests(atoms: Atoms, settings: DFTSettings, accept: list[str]) ->
     physical = settings.physical()
     found = [label_digest(atoms, physical, version) for version in [*_installed(), *accept]]
     return list(dict.fromkeys(found))
+
+
+def twin(atoms: Atoms, archived: list[Atoms], settings: DFTSettings, accept: list[str]) -> Atoms | None:
+    """The label of `archived` whose structure is `atoms` but for rounding, None if there is none.
+
+    A relaxed structure, such as a Stone-Wales defect, comes out some 1e-9 Angstrom different on another machine or with
+    another number of threads. Now and then that is another last digit, and another digest; it is no other structure.
+    """
+    physical, versions = settings.physical(), {version_key(version) for version in [*_installed(), *accept]}
+    for label in archived:
+        record = record_of(label)
+        if record["settings"] != physical or version_key(record["versions"]["gpaw"]) not in versions:
+            continue
+        if atoms.numbers.tolist() != label.numbers.tolist() or atoms.pbc.tolist() != label.pbc.tolist():
+            continue
+        apart = np.abs(atoms.positions - label.positions)[:, :2].max()
+        stretched = np.abs(atoms.cell.array - label.cell.array)[:2].max()
+        if max(apart, stretched, np.abs(np.ptp(atoms.positions[:, 2]) - np.ptp(label.positions[:, 2]))) < SAME_A:
+            return label
+    return None
 
 
 def _installed() -> list[str]:

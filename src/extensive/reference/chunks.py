@@ -53,7 +53,6 @@ class Store:
         self.computed = 0
         if archive:
             archive.refresh()
-        self._archived = archive.by_digest() if archive else {}
         self._labeller = labeller
 
     def digest(self, atoms: Atoms) -> str:
@@ -62,9 +61,10 @@ class Store:
 
     def find(self, atoms: Atoms) -> Atoms | None:
         """The label of `atoms` from the archive or from this folder, or None."""
+        archived = self.archive.find(atoms, self.settings, self.accept) if self.archive else None
+        if archived is not None:
+            return archived
         for digest in candidate_digests(atoms, self.settings, self.accept):
-            if digest in self._archived:
-                return adopt(atoms, self._archived[digest])
             path = self._path(digest)
             if path.is_file():
                 return adopt(atoms, read_labels(path)[0])

@@ -109,7 +109,6 @@ class Grower:
     def next_units(self) -> list[tuple[Work, int]]:
         """(data set, index of structure or trajectory) still to do, most wanted first."""
         self.archive.refresh()
-        known = set(self.archive.by_digest())
         failed = {row["digest"] for row in read_failures(self.failed_path)}
         spent: collections.Counter = collections.Counter()
         units: dict[str, list[tuple[float, int, Work]]] = collections.defaultdict(list)
@@ -127,8 +126,7 @@ class Grower:
                         units["md"].append((len(labels) / ahead + 1e-3 * frames, index, work))
                 continue
             for index, atoms in enumerate(work.structures):
-                digest = self.digest(work, index)
-                if digest not in known and digest not in failed:
+                if not self._known(work, index) and self.digest(work, index) not in failed:
                     # Data sets of which much is wanted, because they are hard to learn, grow faster.
                     first = len(atoms) if work.kind == "supercells" else len(labels) / work.count
                     units[work.kind].append((first + 1e-6 * index, index, work))
@@ -152,6 +150,7 @@ class Grower:
                 if not mine:
                     continue
                 # Another worker may have finished it between our look and our claim.
+                self.archive.refresh()
                 if work.kind != "md" and self._known(work, index):
                     continue
                 self._do(work, index)
@@ -159,8 +158,7 @@ class Grower:
         return False
 
     def _known(self, work: Work, index: int) -> bool:
-        self.archive.refresh()
-        return self.digest(work, index) in self.archive.by_digest()
+        return self.archive.find(work.structures[index], work.settings, []) is not None
 
     def _do(self, work: Work, index: int) -> None:
         atoms = work.structures[index]
