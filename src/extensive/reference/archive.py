@@ -99,7 +99,10 @@ class Archive:
         for digest in candidate_digests(atoms, settings, accept):
             if digest in self._digests:
                 return adopt(atoms, self._digests[digest])
-        # Positions and all, since the label is of them.
+        return self.twin(atoms, settings, accept)
+
+    def twin(self, atoms: Atoms, settings: DFTSettings, accept: list[str]) -> Atoms | None:
+        """The label of the same name whose structure is `atoms` but for rounding, with its own positions; or None."""
         return twin(atoms, self._names.get(atoms.info.get(keys.STRUCTURE_ID, ""), []), settings, accept)
 
     def trajectory(self, trajectory: str) -> list[Atoms]:

@@ -100,6 +100,8 @@ class Grower:
         self.archive = Archive(folder)
         self.labeller = Labeller(self.work[0].settings)
         self.failed_path = folder / "failed.csv"
+        # More than a thousand, asked for before every label, at a millisecond each.
+        self._digests: dict[tuple[int, int], str] = {}
 
     def status(self) -> dict[str, int]:
         """Number of archived labels of each wanted data set."""
@@ -135,7 +137,10 @@ class Grower:
 
     def digest(self, work: Work, index: int) -> str:
         """Digest of the label of a structure, or of a trajectory's start."""
-        return label_digest(work.structures[index], work.settings.physical(), gpaw_version())
+        key = (id(work), index)
+        if key not in self._digests:
+            self._digests[key] = label_digest(work.structures[index], work.settings.physical(), gpaw_version())
+        return self._digests[key]
 
     def trajectory(self, work: Work, index: int) -> str:
         """Digest of a trajectory."""
@@ -158,7 +163,8 @@ class Grower:
         return False
 
     def _known(self, work: Work, index: int) -> bool:
-        return self.archive.find(work.structures[index], work.settings, []) is not None
+        atoms = work.structures[index]
+        return self.digest(work, index) in self.archive.by_digest() or bool(self.archive.twin(atoms, work.settings, []))
 
     def _do(self, work: Work, index: int) -> None:
         atoms = work.structures[index]
