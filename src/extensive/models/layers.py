@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extensive.errors import InputError
+from extensive.models.functions import silu
 from extensive.models.tiles import wrap_pad
 
 # Along x, along y, and the shear of the pixels, which only grids that a sheet is turned against have.
@@ -49,7 +50,7 @@ class PitchConv(nn.Module):
         if self.film is None:
             return y
         gain, shift = self.film(_with_shear(pitch))[..., None, None].chunk(2, dim=1)
-        return y * (1.0 + gain) + shift
+        return torch.addcmul(shift, y, 1.0 + gain)
 
     def folded(self, pitch: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of the plain convolution that this layer is at one pitch: features (2,) or (3,)."""
@@ -82,7 +83,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """(B, C, H, W) -> (B, C, H - 2 d, W - 2 d) at dilation d, or the same size if `periodic`."""
-        branch = self.mix(F.silu(self.spatial(F.silu(x), pitch, periodic, twist)), None, False)
+        branch = self.mix(silu(self.spatial(silu(x), pitch, periodic, twist)), None, False)
         d = self.dilation
         return (x if periodic else x[..., d:-d, d:-d]) + branch
 
@@ -135,12 +136,12 @@ class Trunk(nn.Module):
         `twist` is the image's, in pixels: see `extensive.oblique`.
         """
         for number, layer in enumerate(self.stem):
-            x = layer(x if number == 0 else F.silu(x), pitch, periodic, twist)
+            x = layer(x if number == 0 else silu(x), pitch, periodic, twist)
             twist //= layer.stride
         for block in self.blocks:
             x = block(x, pitch, periodic, twist)
         for layer in self.head:
-            x = layer(F.silu(x), pitch, periodic)
+            x = layer(silu(x), pitch, periodic)
         return x
 
     def context_px(self) -> int:

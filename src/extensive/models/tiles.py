@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from extensive.errors import InputError
-from extensive.oblique import twisted_index
+from extensive.models.functions import wrap
 
 
 def wrap_pad(image: Tensor, before: int, after: int | None = None, twist: int = 0) -> Tensor:
@@ -21,19 +20,7 @@ def wrap_pad(image: Tensor, before: int, after: int | None = None, twist: int = 
     Any width is right, also one wider than the image. `after` is `before` unless given. With a `twist`, the top and
     bottom are joined that many columns off: see `extensive.oblique.Torus`.
     """
-    after = before if after is None else after
-    if twist:
-        index = twisted_index(tuple(image.shape[-2:]), twist, before, after, image.device)
-        return image.flatten(-2).index_select(-1, index.flatten()).unflatten(-1, index.shape)
-    for dim in (-2, -1):
-        n = image.shape[dim]
-        if max(before, after) <= n:
-            parts = [image.narrow(dim, n - before, before), image, image.narrow(dim, 0, after)]
-            image = torch.cat([part for part in parts if part.shape[dim]], dim=dim)
-        else:
-            index = torch.arange(-before, n + after, device=image.device) % n
-            image = image.index_select(dim, index)
-    return image
+    return wrap(image, before, before if after is None else after, twist)
 
 
 def tile_counts(shape: tuple[int, int], focus_px: int) -> tuple[int, int]:

@@ -38,13 +38,16 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         """One step of all parameters that have a gradient."""
         for group in self.param_groups:
+            others = []
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
                 if _is_matrix(parameter):
                     self._orthogonal_step(parameter, group["lr"] * self.ratio)
                 else:
-                    self._adam_step(parameter, group["lr"])
+                    others.append(parameter)
+            if others:
+                self._adam_step(others, group["lr"])
 
     def _orthogonal_step(self, parameter: Tensor, rate: float) -> None:
         state = self.state[parameter]
@@ -56,18 +59,23 @@ class Muon(torch.optim.Optimizer):
         step = orthogonalized(direction).view_as(parameter)
         parameter.add_(step, alpha=-rate * max(1.0, rows / columns) ** 0.5)
 
-    def _adam_step(self, parameter: Tensor, rate: float) -> None:
-        state = self.state[parameter]
-        if not state:
-            state |= {"step": torch.zeros(()), "mean": torch.zeros_like(parameter)}
-            state["square"] = torch.zeros_like(parameter)
-        state["step"] += 1
-        first, second = self.betas
-        state["mean"].lerp_(parameter.grad, 1.0 - first)
-        state["square"].lerp_(parameter.grad.square(), 1.0 - second)
-        count = float(state["step"])
-        mean, square = state["mean"] / (1.0 - first**count), state["square"] / (1.0 - second**count)
-        parameter.add_(mean / (square.sqrt() + 1e-8), alpha=-rate)
+    def _adam_step(self, parameters: list[Tensor], rate: float) -> None:
+        # All at once: they are many and small, and a step of each would cost more than what it computes.
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter] |= {"step": torch.zeros(()), "mean": torch.zeros_like(parameter)}
+                self.state[parameter]["square"] = torch.zeros_like(parameter)
+        states, gradients = [self.state[parameter] for parameter in parameters], [p.grad for p in parameters]
+        means, squares = [state["mean"] for state in states], [state["square"] for state in states]
+        torch._foreach_add_([state["step"] for state in states], 1.0)
+        count, (first, second) = float(states[0]["step"]), self.betas
+        torch._foreach_lerp_(means, gradients, 1.0 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - second)
+        spread = torch._foreach_sqrt(squares)
+        torch._foreach_div_(spread, (1.0 - second**count) ** 0.5)
+        torch._foreach_add_(spread, 1e-8)
+        torch._foreach_addcdiv_(parameters, means, spread, value=-rate / (1.0 - first**count))
 
 
 def _is_matrix(parameter: Tensor) -> bool:
@@ -75,12 +83,22 @@ def _is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """The nearest matrix to (n, m) `matrix` whose singular values are about 1 (between 0.7 and 1.2), same shape."""
+    """The nearest matrix to (n, m) `matrix` whose singular values are about 1 (between 0.7 and 1.2), same shape.
+
+    Each iteration is X <- (a + b G + c G^2) X with G = X X^T, a polynomial in the first G: all of them are done on the
+    square matrices, and the long side is met twice only.
+    """
     a, b, c = QUINTIC
     x = matrix / (matrix.norm() + 1e-12)
-    if wide := x.shape[0] > x.shape[1]:
+    if tall := x.shape[0] > x.shape[1]:
         x = x.T
-    for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if wide else x
+    gram = x @ x.T
+    whole = None
+    for iteration in range(ITERATIONS):
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        whole = factor if whole is None else factor @ whole
+        if iteration + 1 < ITERATIONS:
+            gram = factor @ gram @ factor
+    x = whole @ x
+    return x.T if tall else x

@@ -1,0 +1,31 @@
+"""Own derivatives are the derivatives: first and second, against finite differences and against PyTorch's."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from extensive.models.functions import silu, wrap
+from extensive.oblique import twisted_index
+
+MARGINS = [(1, 1, 0), (2, 0, 0), (3, 2, 0), (9, 4, 0), (1, 1, 2), (2, 3, 5)]
+
+
+def random(*shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+def test_silu_and_both_derivatives():
+    x = random(40) * 4
+    assert torch.autograd.gradcheck(silu, x)
+    assert torch.autograd.gradgradcheck(silu, x)
+    torch.testing.assert_close(silu(x), F.silu(x))
+
+
+@pytest.mark.parametrize("margins", MARGINS)
+def test_wrap_and_both_derivatives(margins):
+    before, after, twist = margins
+    x = random(2, 1, 6, 8)
+    index = twisted_index((6, 8), twist, before, after, x.device)
+    assert torch.equal(wrap(x, before, after, twist), x.flatten(2)[..., index])
+    assert torch.autograd.gradcheck(lambda x: wrap(x, before, after, twist), x)
+    assert torch.autograd.gradgradcheck(lambda x: wrap(x, before, after, twist).square(), x)
