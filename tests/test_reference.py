@@ -226,6 +226,13 @@ def test_the_study_holds_the_production_setting_and_its_table_marks_it():
     # Nothing but the egg-box shifts changes the energy on springs.
     assert table.loc[table["study"] != "egg-box", "error_meV_per_atom"].max() < 1e-9
     assert table.loc[table["study"] == "egg-box", "error_meV_per_atom"].min() > 0
+    # One energy more for each atom of an element is a change of all differences, and nothing beside the elements.
+    for labels in results[1].values():
+        for atoms in labels:
+            atoms.info[keys.REF_ENERGY] += 0.01 * np.count_nonzero(atoms.numbers == 6) + 0.3 * sum(atoms.numbers == 7)
+    changed = convergence.table(points, results)
+    part = changed[(changed["study"] == points[1].study) & (changed["setting"] == points[1].setting)]
+    assert part["beside_elements_meV_per_atom"].max() < 1e-6
     with pytest.raises(InputError, match="vacuum study has 4, 5 but not the production value"):
         convergence.points({**study, "vacuum_A": [4.0, 5.0]}, PRODUCTION)
 

@@ -18,7 +18,16 @@ from extensive.errors import InputError
 from extensive.reference.calculation import record_of
 from extensive.reference.settings import DFTSettings, grid_shape
 
-COLUMNS = ("study", "setting", "unit", "system", "error_meV_per_atom", "chosen", "seconds")
+COLUMNS = (
+    "study",
+    "setting",
+    "unit",
+    "system",
+    "error_meV_per_atom",
+    "beside_elements_meV_per_atom",
+    "chosen",
+    "seconds",
+)
 DATASET = "convergence"  # its labels' file in the archive
 GRID_STUDIES = ("grid", "egg-box")
 
@@ -127,16 +136,22 @@ def by_dataset(labelled: list[Atoms]) -> dict[str, list[Atoms]]:
 
 
 def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.DataFrame:
-    """Rows (COLUMNS): one for each point and data set. `results` are the labels of each point, by data set."""
+    """Rows (COLUMNS): one for each point and data set. `results` are the labels of each point, by data set.
+
+    `beside_elements_meV_per_atom` is the error that is left when each element has an energy of its own, the same in all
+    data sets: that part of a setting's error, the networks' per-element energies take out again.
+    """
     last = {point.study: index for index, point in enumerate(all_points)}
     rows = []
     for point, labels in zip(all_points, results, strict=True):
+        best = results[last[point.study]]
+        beside = {} if point.shifts else _beside_elements(labels, best)
         for dataset, labelled in labels.items():
             energies = _per_atom(labelled)
             if point.shifts:
                 error = float(np.ptp(energies))
             else:
-                error = difference_error(energies, _per_atom(results[last[point.study]][dataset]))
+                error = difference_error(energies, _per_atom(best[dataset]))
             rows.append(
                 {
                     "study": point.study,
@@ -144,6 +159,7 @@ def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.
                     "unit": point.unit,
                     "system": labelled[0].info[keys.FAMILY],
                     "error_meV_per_atom": error * keys.MEV_PER_EV,
+                    "beside_elements_meV_per_atom": beside.get(dataset, np.nan) * keys.MEV_PER_EV,
                     "chosen": point.chosen,
                     "seconds": float(np.mean([record_of(atoms)["seconds"] for atoms in labelled])),
                 }
@@ -153,3 +169,19 @@ def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.
 
 def _per_atom(labelled: list[Atoms]) -> np.ndarray:
     return np.array([atoms.info[keys.REF_ENERGY] / len(atoms) for atoms in labelled])
+
+
+def _beside_elements(labels: dict[str, list[Atoms]], best: dict[str, list[Atoms]]) -> dict[str, float]:
+    """`difference_error` of each data set, eV/atom, after a fit of one energy per element to the changes of all."""
+    sheets = [atoms for labelled in labels.values() for atoms in labelled]
+    elements = sorted({number for atoms in sheets for number in atoms.numbers})
+    counts = np.array([[np.count_nonzero(atoms.numbers == element) for element in elements] for atoms in sheets])
+    others = [atoms for dataset in labels for atoms in best[dataset]]
+    change = np.array([a.info[keys.REF_ENERGY] - b.info[keys.REF_ENERGY] for a, b in zip(sheets, others, strict=True)])
+    left = (change - counts @ np.linalg.lstsq(counts, change)[0]) / counts.sum(axis=1)
+    owner = np.repeat(list(labels), [len(labelled) for labelled in labels.values()])
+    return {
+        dataset: difference_error(part, np.zeros_like(part))
+        for dataset in labels
+        if len(part := left[owner == dataset])
+    }
