@@ -24,7 +24,7 @@ rule evaluate:
         splits=result("splits.json"),
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
-        code=code("components", "errors", "io", "keys", "raster", "models", "evaluation"),
+        code=code("components", "errors", "io", "keys", "raster", "models", "oblique", "evaluation"),
     output:
         predictions=result("predictions/{model}-{set}.csv"),
         metrics=result("predictions/{model}-{set}-metrics.json"),
@@ -52,7 +52,7 @@ rule evaluate_ising:
         lattices=result("structures/ising-{length}.npz"),
         weights=result("models/ednn-ising.pt"),
         description=result("models/ednn-ising.json"),
-        code=code("errors", "io", "keys", "models", "training/ising", "evaluation"),
+        code=code("errors", "io", "keys", "models", "oblique", "training/ising", "evaluation"),
     output:
         predictions=result("predictions/ednn-ising-{length}.csv"),
         metrics=result("predictions/ednn-ising-{length}-metrics.json"),

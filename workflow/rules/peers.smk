@@ -43,7 +43,16 @@ rule peers_compared:
         mace=result("peers/mace.model"),
         structures=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
         splits=result("splits.json"),
-        code=code("evaluation", "inference", "raster", "models", "peers", "timing/measure", "timing/networks"),
+        code=code(
+            "evaluation",
+            "inference",
+            "raster",
+            "models",
+            "oblique",
+            "peers",
+            "timing/measure",
+            "timing/networks",
+        ),
     output:
         timings=result("timings/peers.csv"),
         hardware=result("timings/peers-hardware.json"),

@@ -108,7 +108,15 @@ rule timing_networks:
     input:
         models=expand(result("models/{model}.pt"), model=TIMED_MODELS),
         structures=[result(f"structures/{TIMED_STRUCTURE}.extxyz")] if TIMED_STRUCTURE else [],
-        code=code("inference", "raster", "models", "timing/networks", "timing/measure", "timing/precision"),
+        code=code(
+            "inference",
+            "raster",
+            "models",
+            "oblique",
+            "timing/networks",
+            "timing/measure",
+            "timing/precision",
+        ),
     output:
         networks=result("timings/networks.csv"),
         precision=result("timings/precision.csv"),
@@ -142,6 +150,7 @@ rule sheet:
             "inference",
             "raster",
             "models",
+            "oblique",
             "structures/sheet",
             "timing/sheet",
             "timing/sheet_ranks",

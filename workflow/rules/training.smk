@@ -13,7 +13,18 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}
 # What a training depends on, beside its data.
-TRAINING_CODE = ("components", "domain", "errors", "io", "keys", "raster", "images", "models", "training")
+TRAINING_CODE = (
+    "components",
+    "domain",
+    "errors",
+    "io",
+    "keys",
+    "raster",
+    "images",
+    "models",
+    "oblique",
+    "training",
+)
 
 if MODELS and not DEVELOPMENT:
     raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")
