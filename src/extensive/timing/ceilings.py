@@ -57,9 +57,9 @@ def flop_per_atom(engine: Engine, source: Source, n_atoms: int) -> float:
     side, total = 1, 0.0
     patches = grid.shape[0] * grid.shape[1]
     layers = [*grid.network.stem, *(layer for block in grid.network.blocks for layer in block)]
-    for weight, _, stride in [*layers, *grid.network.head, grid.network.last]:
-        side *= stride
-        total += 2.0 * weight.numel() * patches / side**2
+    for layer in [*layers, *grid.network.head, grid.network.last]:
+        side *= layer.stride
+        total += 2.0 * layer.weight.numel() * patches / side**2
     return total / n_atoms
 
 
