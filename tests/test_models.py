@@ -128,6 +128,17 @@ def test_context_is_exactly_what_a_focus_sees(name):
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (first, last, first, last)
 
 
+def test_weights_of_before_there_was_shear_are_read():
+    network = ready(SMALL)
+    before = {
+        name: part[:, :2] if name.endswith("film.weight") else part for name, part in network.state_dict().items()
+    }
+    again = build_model(SMALL).double()
+    again.load_state_dict(before)
+    images, pitch = picture(16, 16)
+    assert torch.equal(again(images, pitch), network(images, pitch))
+
+
 def test_receptive_field_by_hand():
     # 4x4 stride 2 sees 4; again: 4 + 3 * 2 = 10; 3x3 at stride 4: 10 + 2 * 4 = 18.
     assert receptive_field([(4, 2), (4, 2), (3, 1)]) == (18, 4)
