@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from extensive.models.functions import silu, wrap
+from extensive.models.functions import silu, wrap_pad
 from extensive.oblique import twisted_index
 
 MARGINS = [(1, 1, 0), (2, 0, 0), (3, 2, 0), (9, 4, 0), (1, 1, 2), (2, 3, 5)]
@@ -26,6 +26,6 @@ def test_wrap_and_both_derivatives(margins):
     before, after, twist = margins
     x = random(2, 1, 6, 8)
     index = twisted_index((6, 8), twist, before, after, x.device)
-    assert torch.equal(wrap(x, before, after, twist), x.flatten(2)[..., index])
-    assert torch.autograd.gradcheck(lambda x: wrap(x, before, after, twist), x)
-    assert torch.autograd.gradgradcheck(lambda x: wrap(x, before, after, twist).square(), x)
+    assert torch.equal(wrap_pad(x, before, after, twist), x.flatten(2)[..., index])
+    assert torch.autograd.gradcheck(lambda x: wrap_pad(x, before, after, twist), x)
+    assert torch.autograd.gradgradcheck(lambda x: wrap_pad(x, before, after, twist).square(), x)

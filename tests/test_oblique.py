@@ -9,7 +9,7 @@ import torch
 
 from extensive.errors import InputError
 from extensive.models import ModelConfig, Potential, build_model
-from extensive.models.tiles import wrap_pad
+from extensive.models.functions import wrap_pad
 from extensive.oblique import Torus, pixel_features, rasterize_oblique, torus_of, twisted_index
 from extensive.raster import pitch_features, rasterize_batch
 from extensive.training.augment import Augmentation, Sheet, collate, draw_angle

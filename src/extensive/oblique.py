@@ -75,8 +75,9 @@ def rasterize_oblique(
 ) -> Tensor:
     """Images (B, C, H, W) of positions (A, 2), weights (A, C) and structure index (A,) on pixels of steps (B, 2, 2).
 
-    The image of `raster.rasterize_batch`, sum_j w_jc exp(-|U k - r_j|^2 / (2 sigma^2)) over the atoms and all of their
-    periodic images, at the pixels k of the torus. Differentiable twice in the positions.
+    The image of `extensive.raster`, which stays the owner of the formula (tests hold the two together):
+    sum_j w_jc exp(-|U k - r_j|^2 / (2 sigma^2)) over the atoms and all of their periodic images, at the pixels k of the
+    torus. Differentiable twice in the positions.
     """
     height, width = torus.shape
     steps = torch.linalg.eigvalsh(matrices)

@@ -14,10 +14,10 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
 
     E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it.
     """
-    source = AtomsSource(atoms)
-    grid = engine.grid(source.cell)
+    grid = engine.grid((atoms.cell[0, 0], atoms.cell[1, 1]))
     if grid.whole:
         return _whole_forces(engine, atoms, grid)
+    source = AtomsSource(atoms)
     halo_y, halo_x = engine.halo_A(grid)
     pitch_y, pitch_x = grid.pitch_A
     width_A = grid.cell[0]

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from extensive.errors import InputError
 from extensive.models.config import ModelConfig
+from extensive.models.functions import wrap_pad
 from extensive.models.layers import PaperNetwork, Standardize, Trunk, with_pitch
-from extensive.models.tiles import cut_padded, row_chunks, tile_counts, wrap_pad
+from extensive.models.tiles import cut_padded, row_chunks, tile_counts
 
 MLP_WIDTHS = (36, 32)  # the authors' network for the Ising model
 # Pixels of input that one piece of an evaluation holds: bounds memory at some hundred MB.

@@ -95,6 +95,10 @@ class _Fold(Function):
         return _Wrap.apply(grad, *ctx.margins), None, None, None, None
 
 
-def wrap(x: Tensor, before: int, after: int, twist: int = 0) -> Tensor:
-    """(..., H, W) -> (..., H + before + after, W + before + after), periodic with a `twist`; differentiable twice."""
-    return _Wrap.apply(x, before, after, twist)
+def wrap_pad(image: Tensor, before: int, after: int | None = None, twist: int = 0) -> Tensor:
+    """Periodic padding of the last two axes: (..., H, W) -> (..., H + before + after, W + before + after).
+
+    Any width is right, also one wider than the image. `after` is `before` unless given. With a `twist`, the top and
+    bottom are joined that many columns off: see `extensive.oblique.Torus`. Differentiable twice.
+    """
+    return _Wrap.apply(image, before, before if after is None else after, twist)

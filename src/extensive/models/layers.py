@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extensive.errors import InputError
-from extensive.models.functions import silu
-from extensive.models.tiles import wrap_pad
+from extensive.models.functions import silu, wrap_pad
 
 # Along x, along y, and the shear of the pixels, which only grids that a sheet is turned against have.
 PITCH_FEATURES = 3
@@ -20,8 +19,8 @@ PITCH_FEATURES = 3
 class PitchConv(nn.Module):
     """Convolution without padding of its own, modulated by the pitch of the image.
 
-    ``y = conv(x) (1 + g) + b`` with g and b linear in the pitch features, (B, 3) or, without shear, (B, 2). For one
-    pitch that is one plain convolution, which `folded` gives to an inference engine.
+    ``y = conv(x) (1 + g) + b`` with g and b linear in the pitch features (B, 3). For one pitch that is one plain
+    convolution, which `folded` gives to an inference engine.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class PitchConv(nn.Module):
         y = self.conv(wrap_pad(x, self.pad, twist=twist) if periodic else x)
         if self.film is None:
             return y
-        gain, shift = self.film(_with_shear(pitch))[..., None, None].chunk(2, dim=1)
+        gain, shift = self.film(pitch)[..., None, None].chunk(2, dim=1)
         return torch.addcmul(shift, y, 1.0 + gain)
 
     def folded(self, pitch: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -133,8 +132,10 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor, pitch: Tensor | None = None, periodic: bool = False, twist: int = 0) -> Tensor:
         """(B, C, H, W) -> (B, outputs, H', W'). `periodic`: each layer wraps, H' = H / stride; else valid.
 
+        Pitch features are (B, 3) or, without shear, (B, 2).
         `twist` is the image's, in pixels: see `extensive.oblique`.
         """
+        pitch = None if pitch is None else _with_shear(pitch)
         for number, layer in enumerate(self.stem):
             x = layer(x if number == 0 else silu(x), pitch, periodic, twist)
             twist //= layer.stride

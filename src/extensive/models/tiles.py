@@ -11,16 +11,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from extensive.errors import InputError
-from extensive.models.functions import wrap
-
-
-def wrap_pad(image: Tensor, before: int, after: int | None = None, twist: int = 0) -> Tensor:
-    """Periodic padding of the last two axes: (..., H, W) -> (..., H + before + after, W + before + after).
-
-    Any width is right, also one wider than the image. `after` is `before` unless given. With a `twist`, the top and
-    bottom are joined that many columns off: see `extensive.oblique.Torus`.
-    """
-    return wrap(image, before, before if after is None else after, twist)
+from extensive.models.functions import wrap_pad
 
 
 def tile_counts(shape: tuple[int, int], focus_px: int) -> tuple[int, int]:

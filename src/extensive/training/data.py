@@ -160,8 +160,10 @@ def training_batches(
             chosen = [augmented(sheet, augmentation, rng, exchanged) for sheet in chosen]
             turning = augmentation.rotation_deg if progress < augmentation.rotate_until else 0.0
             pitch, angle = draw_pitch(augmentation.pitch, rng), draw_angle(turning, rng)
-            turned = turned_batch(chosen, angle, pitch * shape_of.pixel_size_A, shape_of.multiple) if angle else None
-            if turned is not None and same_cell(chosen):
+            turned = None
+            if angle and same_cell(chosen):
+                turned = turned_batch(chosen, angle, pitch * shape_of.pixel_size_A, shape_of.multiple)
+            if turned is not None:
                 chosen, torus = turned
                 shapes = [torus.shape] * len(chosen)
             else:

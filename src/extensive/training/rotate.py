@@ -57,9 +57,8 @@ def choose_vectors(cell: np.ndarray, angle: float, pitch_A: np.ndarray, multiple
 def turned(sheet: Sheet, angle: float, vectors_px: np.ndarray) -> Sheet:
     """`sheet` turned onto the grid of period `vectors_px`; positions and forces turn, `pixels_A` holds its steps."""
     rotation, steps = polar(cell_vectors(sheet.cell, angle), vectors_px)
-    cosine, sine = np.cos(angle), np.sin(angle)
     # First by the angle, then back by what the rounding of the grid has turned.
-    whole = rotation.T @ np.array([[cosine, -sine], [sine, cosine]])
+    whole = rotation.T @ cell_vectors(np.ones(2), angle).T
     return replace(
         sheet,
         positions=sheet.positions @ whole.T,
