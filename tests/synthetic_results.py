@@ -139,6 +139,7 @@ def networks() -> list[dict]:
             "width": height,
             "kernel": kernel,
             "stride": stride,
+            "dilation": 1,
             "parameters": parameters,
         }
 

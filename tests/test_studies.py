@@ -52,6 +52,24 @@ def test_variants_differ_as_they_say_and_by_nothing_else():
         assert entry["training"]["seed"] == member.seed
 
 
+def test_a_study_has_its_own_seeds_and_samples_where_it_names_them():
+    curve = {"ednn-energies": {"model": "ednn"}, "cnn": {"model": "cnn", "changes": {"training": {"samples": 70}}}}
+    config = changed(
+        ablation={"variants": {"narrow": {"sigma_A": 0.1}}, "seeds": 1, "samples": 50},
+        learning_curves={"labels": [4], "models": curve, "samples": 60},
+        components={"targets": ["kinetic"], "samples": 80},
+    )
+    found = {(m.study, m.variant, m.seed): entry["training"]["samples"] for m, entry in studies.members(config).items()}
+    own = config["models"]["ednn"]["training"]["samples"]
+    assert found == {
+        (studies.ABLATION, "narrow", 0): 50,
+        **{(studies.LEARNING_CURVES, "ednn-energies", seed): 60 for seed in (0, 1)},
+        **{(studies.LEARNING_CURVES, "cnn", seed): 70 for seed in (0, 1)},  # the curve's own word is the last
+        (studies.COMPONENTS, "kinetic", 0): 80,
+        **{(studies.SEEDS, "ednn", seed): own for seed in (0, 1)},
+    }
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

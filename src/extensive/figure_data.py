@@ -146,14 +146,14 @@ def network_layers(name: str, potential: Potential) -> dict[str, Any]:
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         parameters = sum(parameter.numel() for parameter in module.parameters())
-        kind, kernel, stride = "dense", 1, 1
+        kind, kernel, stride, dilation = "dense", 1, 1, 1
         if isinstance(module, CONVOLUTIONS):
             kind, kernel, stride = "conv", module.kernel_size[0], module.stride[0]
         elif isinstance(module, ResidualBlock):
-            kind, kernel = "residual", module.spatial.kernel
+            kind, kernel, dilation = "residual", module.spatial.kernel, module.dilation
         elif layers[-1]["kind"] in ("conv", "residual") and inputs[0].shape[-1] == layers[-1]["channels"]:
             layers.append(_layer("pool", (layers[-1]["channels"],)))
-        layers.append(_layer(kind, tuple(output.shape[1:]), kernel, stride, parameters))
+        layers.append(_layer(kind, tuple(output.shape[1:]), kernel, stride, parameters, dilation))
 
     handles = [module.register_forward_hook(record) for module in _drawn_modules(network)]
     n_pixels = network.focus_px if extensive else side
@@ -186,7 +186,9 @@ def _drawn_modules(module: nn.Module) -> list[nn.Module]:
     return found
 
 
-def _layer(kind: str, shape: tuple[int, ...], kernel: int = 1, stride: int = 1, parameters: int = 0) -> dict[str, Any]:
+def _layer(
+    kind: str, shape: tuple[int, ...], kernel: int = 1, stride: int = 1, parameters: int = 0, dilation: int = 1
+) -> dict[str, Any]:
     """A row of the table; `shape` is (channels, [depth,] height, width) or (channels,)."""
     height, width = (shape[-2], shape[-1]) if len(shape) > 2 else (1, 1)
     return {
@@ -196,5 +198,6 @@ def _layer(kind: str, shape: tuple[int, ...], kernel: int = 1, stride: int = 1, 
         "width": int(width),
         "kernel": int(kernel),
         "stride": int(stride),
+        "dilation": int(dilation),
         "parameters": int(parameters),
     }

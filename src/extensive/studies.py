@@ -19,6 +19,8 @@ from extensive.config import complete_config
 from extensive.errors import InputError
 
 LEARNING_CURVES, ABLATION, CONTEXT, COMPONENTS, SEEDS = "learning-curves", "ablation", "context", "components", "seeds"
+# Where the configuration has a study's own number of seeds and of training samples.
+SETTINGS = {LEARNING_CURVES: "learning_curves", ABLATION: "ablation", CONTEXT: "context", COMPONENTS: "components"}
 
 
 @dataclass(frozen=True)
@@ -39,29 +41,35 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
     Raises InputError for a study of a model that is not there, and for a change that makes no valid model.
     """
     studies, found = config["studies"], {}
-    seeds = range(studies["seeds"])
 
     def add(study: str, variant: str, base: str, seed: int, name: str, changes: dict[str, Any]) -> None:
         if base not in config["models"]:
             known = ", ".join(config["models"])
             raise InputError(f"studies.{study}: {base!r} is not among models; there are {known}")
-        model = merged(config["models"][base], {**changes, "training": {**changes.get("training", {}), "seed": seed}})
+        samples = studies[SETTINGS[study]]["samples"] if study in SETTINGS else None
+        common = {"seed": seed} if samples is None else {"seed": seed, "samples": samples}
+        model = merged(config["models"][base], {"training": common})
+        model = merged(model, changes)
         checked = complete_config({"run": config["run"], "models": {name: model}}, source=f"studies.{study}.{variant}")
         entry = checked["models"][name]
         found[Member(study, variant, base, seed, entry["training"]["labels"], name)] = entry
 
+    def seeds(study: str) -> range:
+        own = studies[SETTINGS[study]]["seeds"] if study in SETTINGS else None
+        return range(studies["seeds"] if own is None else own)
+
     for base in studies["ensembles"]:
-        for seed in seeds:
+        for seed in seeds(SEEDS):
             add(SEEDS, base, base, seed, f"{base}-seed{seed}", {})
     for variant, curve in studies["learning_curves"]["models"].items():
         for count in studies["learning_curves"]["labels"]:
-            for seed in seeds:
+            for seed in seeds(LEARNING_CURVES):
                 changes = merged(curve["changes"], {"training": {"labels": count}})
                 add(LEARNING_CURVES, variant, curve["model"], seed, f"{variant}-labels{count}-seed{seed}", changes)
     for study in (ABLATION, CONTEXT):
         base = studies[study]["model"]
         for variant, changes in studies[study]["variants"].items():
-            for seed in seeds:
+            for seed in seeds(study):
                 add(study, variant, base, seed, f"{base}-{study}-{variant}-seed{seed}", changes)
     for target in studies["components"]["targets"]:
         base = studies["components"]["model"]

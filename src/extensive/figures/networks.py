@@ -23,7 +23,7 @@ from extensive.figures.style import (
 from extensive.io import read_json
 
 COLOURS = {"input": GREY, "conv": BLUE, "residual": SKY, "pool": GREEN, "dense": ORANGE, "sum": PURPLE}
-ALIKE = ("kind", "channels", "kernel", "stride")
+ALIKE = ("kind", "channels", "kernel", "stride", "dilation")
 
 
 def from_files(data: str) -> Drawing:
@@ -35,9 +35,9 @@ def from_files(data: str) -> Drawing:
 def draw(networks: list[dict[str, Any]]) -> Drawing:
     """One row per network: {name, title, parameters, layers}.
 
-    A layer has kind (input, conv, residual, pool, dense, sum), channels, height, width, kernel, stride,
-    parameters. Box height grows with the logarithm of the layer's height in pixels, box width with that
-    of its channels; equal neighbours are drawn as one stack with their number.
+    A layer has kind (input, conv, residual, pool, dense, sum), channels, height, width, kernel, stride, dilation (pixels
+    from tap to tap), parameters. Box height grows with the logarithm of the layer's height in pixels, box width with
+    that of its channels; equal neighbours are drawn as one stack with their number.
     """
     figure = new_figure(DOUBLE_IN, 1.45 * len(networks))
     rows = figure.subplots(len(networks), 1, squeeze=False)[:, 0]
@@ -106,7 +106,8 @@ def _label(layer: dict[str, Any], count: int) -> str:
         stride = f", /{layer['stride']}" if layer["stride"] > 1 else ""
         lines = [f"{times}conv", f"{size}{stride}", channels, shape]
     elif layer["kind"] == "residual":
-        lines = [f"{times}residual", size, channels, shape]
+        taps = f", taps ×{layer['dilation']}" if layer["dilation"] > 1 else ""
+        lines = [f"{times}residual", f"{size}{taps}", channels, shape]
     elif layer["kind"] == "dense":
         lines = ["dense", str(layer["channels"])]
     elif layer["kind"] == "sum":
