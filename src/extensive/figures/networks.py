@@ -35,9 +35,9 @@ def from_files(data: str) -> Drawing:
 def draw(networks: list[dict[str, Any]]) -> Drawing:
     """One row per network: {name, title, parameters, layers}.
 
-    A layer has kind (input, conv, residual, pool, dense, sum), channels, height, width, kernel, stride, dilation (pixels
-    from tap to tap), parameters. Box height grows with the logarithm of the layer's height in pixels, box width with
-    that of its channels; equal neighbours are drawn as one stack with their number.
+    A layer has kind (input, conv, residual, pool, dense, sum), channels, height, width, kernel, stride,
+    dilation (pixels from tap to tap), parameters. Box height grows with the logarithm of the layer's height
+    in pixels, box width with that of its channels; equal neighbours are drawn as one stack with their number.
     """
     figure = new_figure(DOUBLE_IN, 1.45 * len(networks))
     rows = figure.subplots(len(networks), 1, squeeze=False)[:, 0]
