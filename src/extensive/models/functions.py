@@ -6,13 +6,12 @@ but passes over memory several times as often: a fourth of a training step went 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-
-from extensive.oblique import twisted_index
 
 
 class _Silu(Function):
@@ -53,15 +52,33 @@ def silu(x: Tensor) -> Tensor:
     return _Silu.apply(x)
 
 
+def _blocks(rows: Sequence[int], height: int) -> Iterator[tuple[int, int, int]]:
+    """Runs of neighbouring `rows` of an endless image, as (number of the period, first row in it, rows)."""
+    first = previous = rows[0]
+    for row in (*rows[1:], None):
+        if row is None or row != previous + 1 or row % height == 0:
+            yield first // height, first % height, previous - first + 1
+            first = row
+        previous = row
+
+
 class _Wrap(Function):
     """Periodic padding of the last two axes; its derivative folds the margins back onto where they came from."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, before: int, after: int, twist: int) -> Tensor:
-        ctx.shape, ctx.margins = tuple(x.shape[-2:]), (before, after, twist)
-        if twist or max(before, after) > min(ctx.shape):
-            index = twisted_index(ctx.shape, twist, before, after, x.device)
-            return x.flatten(-2).index_select(-1, index.flatten()).unflatten(-1, index.shape)
+    def forward(
+        ctx: Any, x: Tensor, before: int, after: int, twist: int, rows: tuple[int, ...] | None = None
+    ) -> Tensor:
+        ctx.shape, ctx.margins = tuple(x.shape[-2:]), (before, after, twist, rows)
+        height, width = ctx.shape
+        if rows or twist or max(before, after) > min(ctx.shape):
+            # Whole pieces of rows are copied, out of an image repeated along x.
+            repeated = torch.cat([x] * -(-(2 * width + before + after) // width), dim=-1)
+            parts = [
+                repeated.narrow(-2, row, n).narrow(-1, (-turns * twist - before) % width, width + before + after)
+                for turns, row, n in _blocks(rows or range(-before, height + after), height)
+            ]
+            return torch.cat(parts, dim=-2)
         for dim in (-2, -1):
             n = x.shape[dim]
             parts = [x.narrow(dim, n - before, before), x, x.narrow(dim, 0, after)]
@@ -69,20 +86,35 @@ class _Wrap(Function):
         return x
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Fold.apply(grad, ctx.shape, *ctx.margins), None, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _Fold.apply(grad, ctx.shape, *ctx.margins), None, None, None, None
 
 
 class _Fold(Function):
     """The transpose of `_Wrap`: (..., H + before + after, W + before + after) -> (..., H, W)."""
 
     @staticmethod
-    def forward(ctx: Any, padded: Tensor, shape: tuple[int, int], before: int, after: int, twist: int) -> Tensor:
-        ctx.margins = before, after, twist
-        if twist or max(before, after) > min(shape):
-            index = twisted_index(shape, twist, before, after, padded.device)
-            folded = padded.new_zeros(*padded.shape[:-2], shape[0] * shape[1])
-            return folded.index_add_(-1, index.flatten(), padded.flatten(-2)).unflatten(-1, shape)
+    def forward(
+        ctx: Any,
+        padded: Tensor,
+        shape: tuple[int, int],
+        before: int,
+        after: int,
+        twist: int,
+        rows: tuple[int, ...] | None,
+    ) -> Tensor:
+        ctx.margins = before, after, twist, rows
+        height, width = shape
+        if rows or twist or max(before, after) > min(shape):
+            copies = -(-(2 * width + before + after) // width)
+            repeated = padded.new_zeros(*padded.shape[:-2], height, copies * width)
+            top = 0
+            for turns, row, n in _blocks(rows or range(-before, height + after), height):
+                start = (-turns * twist - before) % width
+                piece = repeated.narrow(-2, row, n).narrow(-1, start, width + before + after)
+                piece.add_(padded.narrow(-2, top, n))
+                top += n
+            return repeated.unflatten(-1, (copies, width)).sum(-2)
         for dim, n in zip((-2, -1), shape, strict=True):
             core = padded.narrow(dim, before, n).clone(memory_format=torch.contiguous_format)
             core.narrow(dim, n - before, before).add_(padded.narrow(dim, 0, before))
@@ -91,14 +123,17 @@ class _Fold(Function):
         return padded
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        return _Wrap.apply(grad, *ctx.margins), None, None, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        return _Wrap.apply(grad, *ctx.margins), None, None, None, None, None
 
 
-def wrap_pad(image: Tensor, before: int, after: int | None = None, twist: int = 0) -> Tensor:
+def wrap_pad(
+    image: Tensor, before: int, after: int | None = None, twist: int = 0, rows: tuple[int, ...] | None = None
+) -> Tensor:
     """Periodic padding of the last two axes: (..., H, W) -> (..., H + before + after, W + before + after).
 
     Any width is right, also one wider than the image. `after` is `before` unless given. With a `twist`, the top and
-    bottom are joined that many columns off: see `extensive.oblique.Torus`. Differentiable twice.
+    bottom are joined that many columns off: see `extensive.oblique.Torus`. `rows` chooses some of the endless image's
+    rows, which begin at -before. Differentiable twice.
     """
-    return _Wrap.apply(image, before, before if after is None else after, twist)
+    return _Wrap.apply(image, before, before if after is None else after, twist, rows)

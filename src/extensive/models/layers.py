@@ -45,11 +45,21 @@ class PitchConv(nn.Module):
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """(B, C, H, W), pitch features -> (B, C', H', W'); `periodic` wraps, with a `twist`: H' = H / stride."""
-        y = self.conv(wrap_pad(x, self.pad, twist=twist) if periodic else x)
+        y = self._wrapped(x, twist) if periodic else self.conv(x)
         if self.film is None:
             return y
         gain, shift = self.film(pitch)[..., None, None].chunk(2, dim=1)
         return torch.addcmul(shift, y, 1.0 + gain)
+
+    def _wrapped(self, x: Tensor, twist: int) -> Tensor:
+        height, d = x.shape[-2], self.dilation
+        if height >= d:
+            return self.conv(wrap_pad(x, self.pad, twist=twist))
+        # Of an image lower than the distance from tap to tap (a turned one is often a single row) most padded rows
+        # would meet no tap: those that do are stacked, `height` of them to a tap.
+        rows = tuple(tap * d + row - self.pad for tap in range(self.kernel) for row in range(height))
+        padded = wrap_pad(x, self.pad, twist=twist, rows=rows)
+        return F.conv2d(padded, self.conv.weight, self.conv.bias, self.stride, dilation=(height, d))
 
     def folded(self, pitch: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of the plain convolution that this layer is at one pitch: features (2,) or (3,)."""
