@@ -70,6 +70,28 @@ def test_a_study_has_its_own_seeds_and_samples_where_it_names_them():
     }
 
 
+def test_the_same_training_in_two_studies_is_done_once():
+    config = changed(
+        context={"variants": {"c": {}, "wide": {"dilations": [1, 1, 2, 2]}}}, ablation={"variants": {"all": {}}}
+    )
+    found = studies.members(config)
+    names = {(m.study, m.variant, m.seed): m.model for m in found}
+    # The published model is the first of its ensemble, and whatever changes nothing is trained as it.
+    assert (
+        names[studies.SEEDS, "ednn", 0] == names[studies.ABLATION, "all", 0] == names[studies.CONTEXT, "c", 0] == "ednn"
+    )
+    assert names[studies.SEEDS, "ednn", 1] == names[studies.ABLATION, "all", 1] == names[studies.CONTEXT, "c", 1]
+    assert len({names[studies.CONTEXT, "wide", seed] for seed in (0, 1)} - {"ednn"}) == 2
+    for member, entry in found.items():
+        assert all(other == entry for m, other in found.items() if m.model == member.model)
+
+
+def test_a_name_that_stands_for_two_models_is_refused():
+    models = {**BASE["models"], "ednn-seed1": {"network": "ednn", "sigma_A": 0.3}}
+    with pytest.raises(InputError, match="'ednn-seed1' stands for two models"):
+        studies.members(complete_config({**BASE, "models": models}))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

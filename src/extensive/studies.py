@@ -41,6 +41,8 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
     Raises InputError for a study of a model that is not there, and for a change that makes no valid model.
     """
     studies, found = config["studies"], {}
+    trained = {canonical(entry): name for name, entry in config["models"].items()}
+    names: dict[str, str] = {}
 
     def add(study: str, variant: str, base: str, seed: int, name: str, changes: dict[str, Any]) -> None:
         if base not in config["models"]:
@@ -52,6 +54,12 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
         model = merged(model, changes)
         checked = complete_config({"run": config["run"], "models": {name: model}}, source=f"studies.{study}.{variant}")
         entry = checked["models"][name]
+        # The same training in two studies, or a published model as one of its own ensemble, is done once.
+        name = trained.setdefault(canonical(entry), name)
+        if names.setdefault(name, canonical(entry)) != canonical(entry) or (
+            name in config["models"] and entry != config["models"][name]
+        ):
+            raise InputError(f"studies: the name {name!r} stands for two models; rename one in models")
         found[Member(study, variant, base, seed, entry["training"]["labels"], name)] = entry
 
     def seeds(study: str) -> range:
@@ -75,11 +83,12 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
         base = studies["components"]["model"]
         changes = {"training": {"target": target, "forces_weight": 0, "energy_weight": 1, "final_energy_weight": None}}
         add(COMPONENTS, target, base, 0, f"{base}-{target}", changes)
-    names = [member.model for member in found]
-    clash = [name for name in dict.fromkeys(names) if names.count(name) > 1 or name in config["models"]]
-    if clash:
-        raise InputError(f"studies: the name {clash[0]!r} stands for two models; rename one in models")
     return found
+
+
+def canonical(entry: dict[str, Any]) -> str:
+    """An entry of `models` as text that is the same for equal entries."""
+    return json.dumps(entry, sort_keys=True)
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
