@@ -163,6 +163,20 @@ def test_the_readme_gets_the_table_between_its_markers(finished):
     assert "| C5 | EDNN, 60 atoms, CPU | ms | 57 | 0.6 |" in text
 
 
+def test_the_readme_shows_what_other_seeds_gave(finished):
+    run, published, readme = finished
+    rows = [("ednn", seed, "test", 1.2 + seed / 10) for seed in range(3)] + [("cnn", 0, "test", 9.0)]
+    columns = ["base", "seed", "set", "mae_meV_per_atom"]
+    pd.DataFrame(rows, columns=columns).to_csv(run / "tables/seeds.csv", index=False)
+    publishing.publish(run, published, readme)
+    table = [line.split(" | ") for line in readme.read_text().splitlines() if line.startswith("| ")]
+    assert table[0][5] == "seeds"
+    shown = {(row[1], row[6].removesuffix(" |")): row[5] for row in table[1:]}
+    assert shown["EDNN mean absolute error", "test"] == "1.2 to 1.4 (3)"
+    # One seed has no range, and the range of an error is not one of a largest error.
+    assert {value for key, value in shown.items() if key != ("EDNN mean absolute error", "test")} == {""}
+
+
 def test_nothing_is_written_for_an_unfinished_run(finished):
     run, published, readme = finished
     (run / "tables/claims.csv").unlink()

@@ -24,6 +24,7 @@ from extensive.keys import (
 
 COLUMNS = ("claim", "quantity", "unit", "paper", "ours", "set", "source_file")
 CLAIMS = tuple(f"C{number}" for number in range(1, 11))
+MAE = "mean absolute error"
 Row = tuple[str, str, str, float | None, float | None, str, str]
 
 
@@ -71,13 +72,35 @@ def read_claims(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """The table (as read_claims gives it) for the README."""
-    lines = ["| claim | quantity | unit | paper | ours | set |", "|---|---|---|---|---|---|"]
+def markdown(table: pd.DataFrame, spreads: dict[str, str] | None = None) -> str:
+    """The table (as read_claims gives it) for the README.
+
+    `spreads` has, by source file, the range of that file's mean absolute error over seeds (see seed_spreads); without
+    any, the column is left out.
+    """
+    titles = ["claim", "quantity", "unit", "paper", "ours", *(["seeds"] if spreads else []), "set"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in table.itertuples(index=False):
-        paper, ours = row.paper or "–", row.ours or "not measured yet"
-        lines.append(f"| {row.claim} | {row.quantity} | {row.unit} | {paper} | {ours} | {row.set} |")
+        cells = [row.claim, row.quantity, row.unit, row.paper or "–", row.ours or "not measured yet"]
+        if spreads:
+            cells.append(spreads.get(row.source_file, "") if MAE in row.quantity else "")
+        lines.append(f"| {' | '.join([*cells, row.set])} |")
     return "\n".join(lines) + "\n"
+
+
+def seed_spreads(seeds: pd.DataFrame) -> dict[str, str]:
+    """Smallest and largest mean absolute error over the trainings of each model that was trained from several seeds.
+
+    `seeds` is the table of the study `seeds` (see studies.collect). Keys are the predictions files of the published
+    model; values such as "1.2 to 1.5 (3)", the number of seeds in brackets.
+    """
+    found = {}
+    for (base, part), rows in seeds.groupby(["base", "set"]):
+        errors = rows["mae_meV_per_atom"].dropna()
+        if len(errors) > 1:
+            text = f"{errors.min():.3g} to {errors.max():.3g} ({len(errors)})"
+            found[f"predictions/{base}-{part}.csv"] = text
+    return found
 
 
 def _value(path: Path, read: Callable[[Path], Any], compute: Callable[[Any], float]) -> float | None:

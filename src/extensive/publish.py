@@ -3,8 +3,9 @@
 import shutil
 from pathlib import Path
 
-from extensive.claims import CLAIMS, markdown, read_claims
+from extensive.claims import CLAIMS, markdown, read_claims, seed_spreads
 from extensive.errors import InputError
+from extensive.figures.style import read_table
 from extensive.io import atomic_path, write_text
 
 # What is published of a run, by folder. Labels are published by the reference stage, which owns the archive.
@@ -15,6 +16,7 @@ PATTERNS = {
     "figures": ("*.pdf", "*.png", "*.csv"),
     "tables": ("*.csv",),
 }
+SEEDS_COLUMNS = ("base", "set", "mae_meV_per_atom")
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
 
@@ -48,9 +50,11 @@ def publish(run: str | Path, published: str | Path, readme: str | Path) -> list[
 
 
 def with_claims(readme: str | Path, claims: str | Path) -> str:
-    """The README's text with the claims table between its markers."""
+    """The README's text with the claims table between its markers, and what other seeds gave where that was studied."""
     text = Path(readme).read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise InputError(f"{readme}: needs the lines {BEGIN} and {END}, once each, in this order")
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    return f"{before}{BEGIN}\n{markdown(read_claims(claims))}{after}"
+    seeds = Path(claims).with_name("seeds.csv")
+    spreads = seed_spreads(read_table(seeds, SEEDS_COLUMNS)) if seeds.is_file() else {}
+    return f"{before}{BEGIN}\n{markdown(read_claims(claims), spreads)}{after}"

@@ -93,7 +93,7 @@ rule publish:
     input:
         FIGURES,
         TABLES,
-        code=code("errors", "io", "claims", "publish"),
+        code=code("errors", "io", "claims", "publish", "figures/style"),
     log:
         f"{RUN}/logs/figures/publish.log",
     benchmark:

@@ -1,12 +1,11 @@
 """Studies: learning curves, ablations, error bars and parts of the energy, from variants of the models."""
 
-STUDY_SETS = [part for part in PRESENT if part != "extrapolation"]
 # Judged on the validation set: what a recipe is chosen by must not be what it is quoted on.
 SETS_OF_STUDY = {
-    studies.LEARNING_CURVES: [part for part in STUDY_SETS if part not in ("validation", "interpolation")],
+    studies.LEARNING_CURVES: [part for part in ("test", "independent-md", "supercells") if part in PRESENT],
     studies.ABLATION: ["validation"],
     studies.CONTEXT: ["validation"],
-    studies.SEEDS: STUDY_SETS,
+    studies.SEEDS: PRESENT,
 }
 ENSEMBLES = config["studies"]["ensembles"] if config["studies"]["seeds"] > 1 else []
 PARTS_OF_ENERGY = study_members(studies.COMPONENTS)
