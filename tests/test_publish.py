@@ -8,7 +8,7 @@ import pytest
 import synthetic_results as synthetic
 
 from extensive import publish as publishing
-from extensive.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, write_claims
+from extensive.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, seeds_table, write_claims
 from extensive.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +55,7 @@ def test_accuracy_claims_come_from_the_predictions(run):
 def test_further_models_stand_beside_the_papers(run):
     for name in ("test", "independent-md"):
         (run / f"predictions/cnn-forces-{name}.csv").write_bytes((run / f"predictions/ednn-{name}.csv").read_bytes())
-    table = claims_table(run, **ARGUMENTS, others=["cnn-forces"])
+    table = claims_table(run, **ARGUMENTS, others={"cnn-forces": "cnn-forces"})
     for name in ("test", "independent-md"):
         same = ours(table, "EDNN mean absolute error", name)
         assert ours(table, "`cnn-forces` mean absolute error", name) == same
@@ -165,16 +165,23 @@ def test_the_readme_gets_the_table_between_its_markers(finished):
 
 def test_the_readme_shows_what_other_seeds_gave(finished):
     run, published, readme = finished
-    rows = [("ednn", seed, "test", 1.2 + seed / 10) for seed in range(3)] + [("cnn", 0, "test", 9.0)]
-    columns = ["base", "seed", "set", "mae_meV_per_atom"]
-    pd.DataFrame(rows, columns=columns).to_csv(run / "tables/seeds.csv", index=False)
+    other = pd.read_csv(run / "predictions/ednn-test.csv")
+    other["energy_predicted_eV"] = other["energy_dft_eV"] + 2e-3 * other["n_atoms"]
+    other.to_csv(run / "predictions/ednn-seed1-test.csv", index=False)
+    names = {"cnn": "cnn-seed1", "ednn": "ednn-seed1", "dimers": {"2D": "none"}, "ising": {}}
+    table = seeds_table([{"run": run, **ARGUMENTS}, {"run": run, **names}])
+    first, second = table[(table["quantity"] == "EDNN mean absolute error") & (table["set"] == "test")]["ours"]
+    assert second == pytest.approx(2.0)
+    assert not table["quantity"].str.contains("exponent|atoms, CPU").any()
+    table.to_csv(run / "tables/claims-seeds.csv", index=False)
     publishing.publish(run, published, readme)
-    table = [line.split(" | ") for line in readme.read_text().splitlines() if line.startswith("| ")]
-    assert table[0][5] == "seeds"
-    shown = {(row[1], row[6].removesuffix(" |")): row[5] for row in table[1:]}
-    assert shown["EDNN mean absolute error", "test"] == "1.2 to 1.4 (3)"
-    # One seed has no range, and the range of an error is not one of a largest error.
-    assert {value for key, value in shown.items() if key != ("EDNN mean absolute error", "test")} == {""}
+    rows = [line.split(" | ") for line in readme.read_text().splitlines() if line.startswith("| ")]
+    assert rows[0][5] == "seeds"
+    shown = {(row[1], row[6].removesuffix(" |")): row[5] for row in rows[1:]}
+    low, high = sorted((first, second))
+    assert shown.pop(("EDNN mean absolute error", "test")) == f"{low:.3g} to {high:.3g} (2)"
+    within = [key for key, value in shown.items() if value]
+    assert within == [("EDNN within 43.36 meV of DFT per 60 atoms", "test")]
 
 
 def test_nothing_is_written_for_an_unfinished_run(finished):

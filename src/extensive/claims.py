@@ -1,6 +1,6 @@
 """The papers' claims C1 to C10 beside this project's numbers, each computed from the run's own files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from extensive.keys import (
 )
 
 COLUMNS = ("claim", "quantity", "unit", "paper", "ours", "set", "source_file")
+SEEDS_COLUMNS = ("claim", "quantity", "unit", "set", "seed", "ours", "source_file")
 CLAIMS = tuple(f"C{number}" for number in range(1, 11))
-MAE = "mean absolute error"
 Row = tuple[str, str, str, float | None, float | None, str, str]
 
 
@@ -34,16 +34,16 @@ def claims_table(
     ednn: str,
     dimers: dict[str, str],
     ising: dict[int, str],
-    others: Sequence[str] = (),
+    others: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """A row or more for each claim, from the files of a run; `ours` is empty where the run lacks the file.
 
-    `cnn` and `ednn` name models, `others` further ones whose errors stand beside theirs under their own names;
+    `cnn` and `ednn` name models, `others` maps titles of further ones, whose errors stand beside theirs, to models;
     `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names.
     """
     run = Path(run)
     rows = [
-        *_accuracy(run, cnn, ednn, others),
+        *_accuracy(run, cnn, ednn, others or {}),
         *_speed(run),
         *_model_systems(run, cnn, ednn, dimers, ising),
         *_shown(run),
@@ -72,34 +72,37 @@ def read_claims(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def markdown(table: pd.DataFrame, spreads: dict[str, str] | None = None) -> str:
-    """The table (as read_claims gives it) for the README.
-
-    `spreads` has, by source file, the range of that file's mean absolute error over seeds (see seed_spreads); without
-    any, the column is left out.
-    """
-    titles = ["claim", "quantity", "unit", "paper", "ours", *(["seeds"] if spreads else []), "set"]
+def markdown(table: pd.DataFrame, seeds: pd.DataFrame | None = None) -> str:
+    """The table (as read_claims gives it) for the README, with ranges over `seeds` (see seeds_table) where given."""
+    ranges = {} if seeds is None else _ranges(seeds)
+    titles = ["claim", "quantity", "unit", "paper", "ours", *(["seeds"] if ranges else []), "set"]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in table.itertuples(index=False):
         cells = [row.claim, row.quantity, row.unit, row.paper or "–", row.ours or "not measured yet"]
-        if spreads:
-            cells.append(spreads.get(row.source_file, "") if MAE in row.quantity else "")
+        if ranges:
+            cells.append(ranges.get((row.quantity, row.set), ""))
         lines.append(f"| {' | '.join([*cells, row.set])} |")
     return "\n".join(lines) + "\n"
 
 
-def seed_spreads(seeds: pd.DataFrame) -> dict[str, str]:
-    """Smallest and largest mean absolute error over the trainings of each model that was trained from several seeds.
+def seeds_table(trainings: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """What the accuracy claims would be from other trainings of the same networks; columns SEEDS_COLUMNS.
 
-    `seeds` is the table of the study `seeds` (see studies.collect). Keys are the predictions files of the published
-    model; values such as "1.2 to 1.5 (3)", the number of seeds in brackets.
+    `trainings` are arguments of claims_table, the published models first; `seed` is the place among them. What a
+    training lacks has no row, and speed is no matter of seeds.
     """
+    parts = [claims_table(**training).assign(seed=seed) for seed, training in enumerate(trainings)]
+    table = pd.concat(parts, ignore_index=True)
+    table = table[table["source_file"].str.startswith("predictions/") & table["ours"].notna()]
+    return table[list(SEEDS_COLUMNS)].reset_index(drop=True)
+
+
+def _ranges(seeds: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Smallest and largest number over seeds by quantity and set, such as "1.2 to 1.5 (3)": in brackets, how many."""
     found = {}
-    for (base, part), rows in seeds.groupby(["base", "set"]):
-        errors = rows["mae_meV_per_atom"].dropna()
-        if len(errors) > 1:
-            text = f"{errors.min():.3g} to {errors.max():.3g} ({len(errors)})"
-            found[f"predictions/{base}-{part}.csv"] = text
+    for key, part in seeds.fillna({"set": ""}).groupby(["quantity", "set"])["ours"]:
+        if len(part) > 1:
+            found[key] = f"{part.min():.3g} to {part.max():.3g} ({len(part)})"
     return found
 
 
@@ -114,7 +117,7 @@ def _value(path: Path, read: Callable[[Path], Any], compute: Callable[[Any], flo
     return value if np.isfinite(value) else None
 
 
-def _accuracy(run: Path, cnn: str, ednn: str, others: Sequence[str]) -> Iterator[Row]:
+def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iterator[Row]:
     def of(claim: str, title: str, model: str, name: str, key: str, unit: str, paper: float | None) -> Row:
         source = f"predictions/{model}-{name}.csv"
         value = _value(run / source, read_predictions, lambda table: summary(table)[key])
@@ -128,8 +131,8 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Sequence[str]) -> Iterator
     yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
     yield of("C2", "EDNN mean absolute error", ednn, INDEPENDENT_MD, mae, atom, None)
     for claim, name in (("C1", TEST), ("C2", INDEPENDENT_MD)):
-        for model in others:
-            yield of(claim, f"`{model}` mean absolute error", model, name, mae, atom, None)
+        for title, model in others.items():
+            yield of(claim, f"`{title}` mean absolute error", model, name, mae, atom, None)
     for name in (TEST, INDEPENDENT_MD, SUPERCELLS):
         # The papers' structures have 60 atoms or fewer.
         title = f"EDNN within {CHEMICAL_ACCURACY_MEV} meV of DFT per {ATOMS_PER_CELL} atoms"

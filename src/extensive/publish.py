@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from extensive.claims import CLAIMS, markdown, read_claims, seed_spreads
+from extensive.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_claims
 from extensive.errors import InputError
 from extensive.figures.style import read_table
 from extensive.io import atomic_path, write_text
@@ -16,7 +16,6 @@ PATTERNS = {
     "figures": ("*.pdf", "*.png", "*.csv"),
     "tables": ("*.csv",),
 }
-SEEDS_COLUMNS = ("base", "set", "mae_meV_per_atom")
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
 
@@ -55,6 +54,6 @@ def with_claims(readme: str | Path, claims: str | Path) -> str:
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise InputError(f"{readme}: needs the lines {BEGIN} and {END}, once each, in this order")
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    seeds = Path(claims).with_name("seeds.csv")
-    spreads = seed_spreads(read_table(seeds, SEEDS_COLUMNS)) if seeds.is_file() else {}
-    return f"{before}{BEGIN}\n{markdown(read_claims(claims), spreads)}{after}"
+    other = Path(claims).with_name("claims-seeds.csv")
+    seeds = read_table(other, SEEDS_COLUMNS) if other.is_file() else None
+    return f"{before}{BEGIN}\n{markdown(read_claims(claims), seeds)}{after}"

@@ -67,8 +67,10 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
         return range(studies["seeds"] if own is None else own)
 
     for base in studies["ensembles"]:
+        # The model's own seed and those that follow: the published model is the first of its ensemble.
+        first = config["models"].get(base, {"training": {"seed": 0}})["training"]["seed"]
         for seed in seeds(SEEDS):
-            add(SEEDS, base, base, seed, f"{base}-seed{seed}", {})
+            add(SEEDS, base, base, first + seed, f"{base}-seed{first + seed}", {})
     for variant, curve in studies["learning_curves"]["models"].items():
         for count in studies["learning_curves"]["labels"]:
             for seed in seeds(LEARNING_CURVES):

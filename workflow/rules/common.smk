@@ -116,6 +116,15 @@ def study_sets(study: str, member) -> list[str]:
     return [part for part in SETS_OF_STUDY[study] if part in sets_of(member.model)]
 
 
+# What follows the name of a model system's network that was trained from another seed.
+REPLICA = r"|-seed[1-9]\d*"
+
+
+def replica_number(wildcards) -> int:
+    """Which training of the same network it is; 0 is the one that is published."""
+    return int(wildcards.replica.removeprefix("-seed") or 0)
+
+
 def on_cluster() -> bool:
     """Whether jobs go to a scheduler (or this is one of them) and not to this machine."""
     return bool(workflow.resource_settings.nodes or workflow.remote_exec)

@@ -50,18 +50,19 @@ rule evaluate:
 rule evaluate_ising:
     input:
         lattices=result("structures/ising-{length}.npz"),
-        weights=result("models/ednn-ising.pt"),
-        description=result("models/ednn-ising.json"),
+        weights=result("models/ednn-ising{replica}.pt"),
+        description=result("models/ednn-ising{replica}.json"),
         code=code("errors", "io", "keys", "models", "oblique", "training/ising", "evaluation"),
     output:
-        predictions=result("predictions/ednn-ising-{length}.csv"),
-        metrics=result("predictions/ednn-ising-{length}-metrics.json"),
+        predictions=result("predictions/ednn-ising{replica}-{length}.csv"),
+        metrics=result("predictions/ednn-ising{replica}-{length}-metrics.json"),
     log:
-        result("logs/evaluate/ednn-ising-{length}.log"),
+        result("logs/evaluate/ednn-ising{replica}-{length}.log"),
     benchmark:
-        result("benchmarks/evaluate/ednn-ising-{length}.tsv")
+        result("benchmarks/evaluate/ednn-ising{replica}-{length}.tsv")
     wildcard_constraints:
         length=one_of(ISING),
+        replica=REPLICA,
     conda:
         TORCH_ENV
     threads: 1
@@ -71,6 +72,6 @@ rule evaluate_ising:
     params:
         held_back=lambda wildcards: int(wildcards.length) == config["training"]["ising"]["length"],
     message:
-        "Predicting Ising lattices of side {wildcards.length}"
+        "Predicting Ising lattices of side {wildcards.length} with ednn-ising{wildcards.replica}"
     script:
         "../scripts/evaluate-ising.py"

@@ -36,3 +36,24 @@ def predicted(model: str, *parts: str) -> dict:
     return {
         part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv" for part in parts if part in PRESENT
     }
+
+
+def claimed(seed: int) -> dict:
+    """What the claims are computed from: the published models or, of another seed, what the studies trained."""
+    other = {
+        m.base: m.model
+        for m in study_members(studies.SEEDS)
+        if m.seed == config["models"][m.base]["training"]["seed"] + seed
+    }
+    suffix = f"-seed{seed}" if seed else ""
+    models = {model: model if seed == 0 else other.get(model, f"{model}{suffix}") for model in MODELS}
+    return {
+        "run": RUN,
+        "cnn": models.get(CNN, CNN),
+        "ednn": models.get(EDNN, EDNN),
+        "dimers": {
+            f"{config['structures']['dimers'][name]['dimensions']}D": f"cnn-{name}{suffix}" for name in DIMERS
+        },
+        "ising": {length: f"ednn-ising{suffix}-{length}" for length in ISING},
+        "others": {model: models[model] for model in MODELS if model not in (CNN, EDNN)},
+    }

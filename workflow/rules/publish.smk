@@ -39,16 +39,7 @@ rule claims:
         mem_mb=growing(1500),
         runtime=growing(10),
     params:
-        settings={
-            "run": RUN,
-            "cnn": CNN,
-            "ednn": EDNN,
-            "dimers": {
-                f"{config['structures']['dimers'][name]['dimensions']}D": f"cnn-{name}" for name in DIMERS
-            },
-            "ising": {length: f"ednn-ising-{length}" for length in ISING},
-            "others": [model for model in MODELS if model not in (CNN, EDNN)],
-        },
+        settings=claimed(0),
     message:
         "The papers' claims beside this run's numbers"
     script:

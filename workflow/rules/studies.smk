@@ -8,6 +8,7 @@ SETS_OF_STUDY = {
     studies.SEEDS: PRESENT,
 }
 ENSEMBLES = config["studies"]["ensembles"] if config["studies"]["seeds"] > 1 else []
+OTHER_SEEDS = range(1, config["studies"]["seeds"])
 PARTS_OF_ENERGY = study_members(studies.COMPONENTS)
 STUDY_FIGURES = [
     *[
@@ -25,6 +26,7 @@ rule studies:
         expand(result("tables/{study}.csv"), study=[s for s in SETS_OF_STUDY if study_members(s)]),
         [result(f"predictions/{model}-ensemble-{part}.csv") for model in ENSEMBLES for part in sets_of(model)],
         expand(result("figures/{figure}.png"), figure=STUDY_FIGURES),
+        result("tables/claims-seeds.csv") if config["studies"]["seeds"] > 1 else [],
 
 
 rule study_table:
@@ -59,6 +61,42 @@ rule study_table:
         "Table of the study {wildcards.study}"
     script:
         "../scripts/study-table.py"
+
+
+rule claims_seeds:
+    input:
+        published=PREDICTIONS,
+        sheets=[
+            result(f"predictions/{m.model}-{part}.csv")
+            for m in study_members(studies.SEEDS)
+            for part in study_sets(studies.SEEDS, m)
+        ],
+        dimers=expand(result("predictions/cnn-{dataset}-seed{seed}.csv"), dataset=DIMERS, seed=OTHER_SEEDS),
+        ising=expand(result("predictions/ednn-ising-seed{seed}-{length}.csv"), length=ISING, seed=OTHER_SEEDS),
+        code=code("errors", "io", "keys", "claims", "figures/predictions", "figures/style"),
+    output:
+        report(
+            result("tables/claims-seeds.csv"),
+            caption="../report/claims-seeds.rst",
+            category="Claims",
+            labels={"figure": "claims-seeds", "shows": "the claims on accuracy from other seeds"},
+        ),
+    log:
+        result("logs/studies/claims-seeds.log"),
+    benchmark:
+        result("benchmarks/studies/claims-seeds.tsv")
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1500),
+        runtime=growing(10),
+    params:
+        trainings=[claimed(seed) for seed in (0, *OTHER_SEEDS)],
+    message:
+        "The claims on accuracy from other seeds"
+    script:
+        "../scripts/claims-seeds.py"
 
 
 rule ensemble:

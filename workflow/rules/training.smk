@@ -141,19 +141,20 @@ rule train_dimers:
         structures=result("reference/{dataset}.extxyz"),
         code=code(*TRAINING_CODE, "evaluation"),
     output:
-        weights=result("models/cnn-{dataset}.pt"),
-        description=result("models/cnn-{dataset}.json"),
-        curve=result("models/cnn-{dataset}-curve.csv"),
-        test=result("predictions/cnn-{dataset}.csv"),
-        test_metrics=result("predictions/cnn-{dataset}-metrics.json"),
-        outside=result("predictions/cnn-{dataset}-extrapolation.csv"),
-        outside_metrics=result("predictions/cnn-{dataset}-extrapolation-metrics.json"),
+        weights=result("models/cnn-{dataset}{replica}.pt"),
+        description=result("models/cnn-{dataset}{replica}.json"),
+        curve=result("models/cnn-{dataset}{replica}-curve.csv"),
+        test=result("predictions/cnn-{dataset}{replica}.csv"),
+        test_metrics=result("predictions/cnn-{dataset}{replica}-metrics.json"),
+        outside=result("predictions/cnn-{dataset}{replica}-extrapolation.csv"),
+        outside_metrics=result("predictions/cnn-{dataset}{replica}-extrapolation-metrics.json"),
     log:
-        result("logs/train/cnn-{dataset}.log"),
+        result("logs/train/cnn-{dataset}{replica}.log"),
     benchmark:
-        result("benchmarks/train/cnn-{dataset}.tsv")
+        result("benchmarks/train/cnn-{dataset}{replica}.tsv")
     wildcard_constraints:
         dataset=one_of(DIMERS),
+        replica=REPLICA,
     conda:
         TORCH_ENV
     threads: config["training"]["threads"]
@@ -163,8 +164,9 @@ rule train_dimers:
     params:
         settings=config["training"]["dimers"],
         seed=config["seed"],
+        replica=replica_number,
     message:
-        "Training on {wildcards.dataset}"
+        "Training on {wildcards.dataset}{wildcards.replica}"
     script:
         "../scripts/train-dimers.py"
 
@@ -174,13 +176,15 @@ rule train_ising:
         lattices=result(f"structures/ising-{config['training']['ising']['length']}.npz"),
         code=code(*TRAINING_CODE),
     output:
-        weights=result("models/ednn-ising.pt"),
-        description=result("models/ednn-ising.json"),
-        curve=result("models/ednn-ising-curve.csv"),
+        weights=result("models/ednn-ising{replica}.pt"),
+        description=result("models/ednn-ising{replica}.json"),
+        curve=result("models/ednn-ising{replica}-curve.csv"),
     log:
-        result("logs/train/ednn-ising.log"),
+        result("logs/train/ednn-ising{replica}.log"),
     benchmark:
-        result("benchmarks/train/ednn-ising.tsv")
+        result("benchmarks/train/ednn-ising{replica}.tsv")
+    wildcard_constraints:
+        replica=REPLICA,
     conda:
         TORCH_ENV
     threads: 1
@@ -189,8 +193,8 @@ rule train_ising:
         runtime=growing(30),
     params:
         settings=config["training"]["ising"],
-        seed=config["seed"],
+        seed=lambda wildcards: config["seed"] + replica_number(wildcards),
     message:
-        "Training on Ising lattices"
+        "Training on Ising lattices{wildcards.replica}"
     script:
         "../scripts/train-ising.py"

@@ -14,12 +14,13 @@ sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as l
 torch.set_num_threads(snakemake.threads)
 try:
     tables = train_dimers(
-        f"cnn-{snakemake.wildcards.dataset}",
+        f"cnn-{snakemake.wildcards.dataset}{snakemake.wildcards.replica}",
         read_structures(snakemake.input.structures),
         DimerSettings(**snakemake.params.settings),
         snakemake.params.seed,
         Path(snakemake.output.weights).with_suffix(""),
         snakemake.output.curve,
+        snakemake.params.replica,
     )
     write_evaluation(tables["test"], snakemake.output.test, snakemake.output.test_metrics)
     write_evaluation(tables["extrapolation"], snakemake.output.outside, snakemake.output.outside_metrics)

@@ -85,10 +85,12 @@ def train_dimers(
     seed: int,
     path: str | Path,
     curve: str | Path,
+    replica: int = 0,
 ) -> dict[str, pd.DataFrame]:
     """Train on one data set of dimers with REF_energy; writes the model and its curve.
 
-    Returns predictions of the sets 'test' and 'extrapolation'. Raises InputError for dimers that are too few.
+    Another `replica` starts from other weights and draws other images, of the same splits. Returns predictions of the
+    sets 'test' and 'extrapolation'. Raises InputError for dimers that are too few.
     """
     low, high = settings.separation_A
     inside = [atoms for atoms in structures if low <= atoms.info[SEPARATION] <= high]
@@ -104,12 +106,12 @@ def train_dimers(
         raise InputError(f"{name}: {len(learned)} dimers within separation_A {[low, high]}; training needs more")
     dimensions = 3 if structures[0].pbc.all() else 2
     box = float(structures[0].cell.lengths()[0])
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + replica)
     config = dimer_config(dimensions, box, settings.sigma_A)
     network = build_model(config)
     targets = _targets(learned)
     centre, spread = targets.mean(axis=0), targets.std(axis=0)
-    rng = np.random.default_rng([seed, 2])
+    rng = np.random.default_rng([seed + replica, 2])
     with torch.no_grad():
         sample = place(targets[:256, 1], dimensions, box, settings.margin_A, rng)
         network.standardize.fit(draw_images(config, sample, box))
