@@ -27,6 +27,7 @@ from extensive.inference import Engine
 from extensive.models import Potential, load_model
 from extensive.paths import MODELS, repository_root
 from extensive.raster import check_sheet
+from extensive.symmetry import DRAWINGS, drawings_of, turned_back
 from extensive.training.loop import pick_device
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -101,8 +102,10 @@ class Calculator(AseCalculator):
     `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one, or
     a list of these, whose mean is the result and whose spread is the uncertainty. `device` is 'auto', 'cpu' or
     'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size outside the
-    training set's. Raises InputError for a model that is none, and on calculation for a structure that the
-    model cannot know: elements, a cell that is not orthogonal, atoms out of the plane, or overlapping.
+    training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see extensive.symmetry), which
+    makes an ensemble of one model at eight times the cost. Raises InputError for a model that is none, and on
+    calculation for a structure that the model cannot know: elements, a cell that is not orthogonal, atoms out of the
+    plane, or overlapping.
     """
 
     implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012 - ASE's interface
@@ -113,6 +116,7 @@ class Calculator(AseCalculator):
         device: str = "auto",
         dtype: str = "float32",
         extrapolate: bool = False,
+        symmetric: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -122,7 +126,7 @@ class Calculator(AseCalculator):
         if dtype not in DTYPES:
             raise InputError(f"dtype: {dtype!r}; it must be one of {', '.join(DTYPES)}")
         where = pick_device(device)
-        self.extrapolate = extrapolate
+        self.extrapolate, self.symmetric = extrapolate, symmetric
         self.potentials = [load_model(find_model(name), where) for name in names]
         for name, potential in zip(names, self.potentials, strict=True):
             if not potential.elements:
@@ -149,12 +153,15 @@ class Calculator(AseCalculator):
             self.results["forces"] = np.mean(forces, axis=0)
 
     def uncertainty(self, atoms: Atoms | None = None) -> dict[str, Any]:
-        """Standard deviations over the ensemble: `energy` (eV), `energy_per_atom` (eV), `forces` (N, 3) (eV/A).
+        """Standard deviations over the ensemble, its models and their drawings.
 
-        Raises InputError for a calculator of one model.
+        `energy` (eV), `energy_per_atom` (eV), `forces` (N, 3) (eV/A). Raises InputError for a calculator of one model
+        and one drawing.
         """
-        if len(self.potentials) < 2:
-            raise InputError("uncertainty: one model has no spread; give Calculator a list of models")
+        if len(self.potentials) < 2 and not self.symmetric:
+            raise InputError(
+                "uncertainty: one model has no spread; give Calculator a list of models, or symmetric=True"
+            )
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise InputError("uncertainty: no structure; give one, or calculate one first")
@@ -163,17 +170,19 @@ class Calculator(AseCalculator):
         return {"energy": spread, "energy_per_atom": spread / len(atoms), "forces": np.std(forces, axis=0, ddof=1)}
 
     def _members(self, atoms: Atoms, with_forces: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Energies (M,) and forces (M, N, 3) of the M models."""
+        """Energies (M,) and forces (M, N, 3) of the M models or, where symmetric, models and drawings."""
         energies, forces = [], []
         for potential, engine in zip(self.potentials, self._engines, strict=True):
             check_domain(atoms, potential, self.extrapolate)
-            if engine is not None and len(atoms) > ATOMS_IN_ONE_IMAGE:
-                energy, force = engine.energy_and_forces(atoms) if with_forces else (engine.energy(atoms), None)
-            elif with_forces:
-                found, parts = potential.energies_and_forces([atoms], batch_atoms=len(atoms))
-                energy, force = float(found[0]), parts[0]
-            else:
-                energy, force = float(potential.energies([atoms], batch_atoms=len(atoms))[0]), None
-            energies.append(energy)
-            forces.append(force)
+            drawn = drawings_of(potential, atoms) if self.symmetric else [atoms]
+            for place, sheet in enumerate(drawn):
+                if engine is not None and len(atoms) > ATOMS_IN_ONE_IMAGE:
+                    energy, force = engine.energy_and_forces(sheet) if with_forces else (engine.energy(sheet), None)
+                elif with_forces:
+                    found, parts = potential.energies_and_forces([sheet], batch_atoms=len(atoms))
+                    energy, force = float(found[0]), parts[0]
+                else:
+                    energy, force = float(potential.energies([sheet], batch_atoms=len(atoms))[0]), None
+                energies.append(energy)
+                forces.append(turned_back(force, DRAWINGS[place]) if self.symmetric and with_forces else force)
         return np.array(energies), np.array(forces) if with_forces else None

@@ -12,15 +12,17 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path, write_json
 from extensive.models import Potential
+from extensive.symmetry import symmetric_energies_and_forces
 
 FORCES_COLUMN = "forces_mae_meV_per_A"
 
 
-def predict(potential: Potential, structures: Sequence[Atoms]) -> pd.DataFrame:
+def predict(potential: Potential, structures: Sequence[Atoms], symmetric: bool = False) -> pd.DataFrame:
     """Total energies (eV) beside the reference; columns of `keys.PREDICTION_COLUMNS`.
 
     One more column, the mean absolute error of each structure's in-plane force components (meV/Angstrom),
-    where all structures carry REF_forces. Raises InputError for a structure without REF_energy.
+    where all structures carry REF_forces. `symmetric` takes the mean over each sheet's drawings, and adds their
+    standard deviation, `energy_std_eV`. Raises InputError for a structure without REF_energy.
     """
     for atoms in structures:
         if keys.REF_ENERGY not in atoms.info:
@@ -28,14 +30,18 @@ def predict(potential: Potential, structures: Sequence[Atoms]) -> pd.DataFrame:
                 f"{atoms.info.get(keys.STRUCTURE_ID, atoms.symbols)}: no {keys.REF_ENERGY} to compare with"
             )
     with_forces = bool(structures) and all(keys.REF_FORCES in atoms.arrays for atoms in structures)
-    extra: dict[str, list[float]] = {}
+    extra: dict[str, Sequence[float]] = {}
+    if with_forces or (symmetric and structures):
+        if symmetric:
+            energies, extra["energy_std_eV"], forces = symmetric_energies_and_forces(potential, structures)
+        else:
+            energies, forces = potential.energies_and_forces(structures)
     if with_forces:
-        energies, forces = potential.energies_and_forces(structures)
         extra[FORCES_COLUMN] = [
             keys.MEV_PER_EV * float(np.abs(force - atoms.arrays[keys.REF_FORCES])[:, :2].mean())
             for force, atoms in zip(forces, structures)
         ]
-    else:
+    elif not symmetric or not structures:
         energies = potential.energies(structures) if structures else np.zeros(0)
     columns = (
         [atoms.info[keys.STRUCTURE_ID] for atoms in structures],

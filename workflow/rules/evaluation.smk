@@ -6,10 +6,12 @@ PRESENT = [
     *(["validation", "test"] if DEVELOPMENT else []),
     *dict.fromkeys(s for s in SET_OF.values() if s != "development"),
 ]
-
+# The figures' EDNN is judged as the mean over a sheet's symmetric drawings too.
+SYMMETRIC = [name for name in MODELS if name == config["figures"]["ednn"]]
 
 PREDICTIONS = [
     *(f"{RUN}/predictions/{model}-{part}.csv" for model in MODELS for part in sets_of(model)),
+    *expand(result("predictions/{model}-symmetric-{set}.csv"), model=SYMMETRIC, set=PRESENT),
     *expand(result("predictions/{model}-test.csv"), model=IMAGE_MODELS),
     *expand(result("predictions/cnn-{dataset}.csv"), dataset=DIMERS),
     *expand(result("predictions/ednn-ising-{length}.csv"), length=ISING),
@@ -24,7 +26,9 @@ rule evaluate:
         splits=result("splits.json"),
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
-        code=code("components", "errors", "io", "keys", "raster", "models", "oblique", "evaluation"),
+        code=code(
+            "components", "errors", "io", "keys", "raster", "models", "oblique", "symmetry", "evaluation"
+        ),
     output:
         predictions=result("predictions/{model}-{set}.csv"),
         metrics=result("predictions/{model}-{set}-metrics.json"),
@@ -41,10 +45,26 @@ rule evaluate:
     resources:
         mem_mb=growing(4000),
         runtime=growing(15),
+    params:
+        symmetric=False,
     message:
         "Predicting {wildcards.set} with {wildcards.model}"
     script:
         "../scripts/evaluate.py"
+
+
+use rule evaluate as evaluate_symmetric with:
+    output:
+        predictions=result("predictions/{model}-symmetric-{set}.csv"),
+        metrics=result("predictions/{model}-symmetric-{set}-metrics.json"),
+    log:
+        result("logs/evaluate/{model}-symmetric-{set}.log"),
+    benchmark:
+        result("benchmarks/evaluate/{model}-symmetric-{set}.tsv")
+    params:
+        symmetric=True,
+    message:
+        "Predicting {wildcards.set} with {wildcards.model}, mean over symmetric drawings"
 
 
 rule evaluate_ising:

@@ -17,7 +17,8 @@ try:
     structures = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
     chosen = [atoms for atoms in structures if atoms.info[STRUCTURE_ID] in members]
     target = read_json(snakemake.input.description)["metadata"]["training"].get("target", ENERGY)
-    table = predict(load_model(snakemake.input.weights), with_target(chosen, target))
+    potential = load_model(snakemake.input.weights)
+    table = predict(potential, with_target(chosen, target), snakemake.params.symmetric)
     write_evaluation(table, snakemake.output.predictions, snakemake.output.metrics)
 except InputError as error:
     sys.exit(f"evaluate: {error}")

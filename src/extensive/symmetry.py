@@ -1,0 +1,79 @@
+"""The same sheet drawn in other ways: what a network makes of them differs, and the mean is nearer to the truth.
+
+DFT's energy is the same for a sheet that is shifted, mirrored or has its axes exchanged. A network's is so only as far
+as it has learned it, because pixels and layers of stride 2 tell places and directions apart. What differs from one
+drawing of a sheet to another is error, so the mean over several has less of it, and their spread is an uncertainty.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from extensive.models import Potential
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """r' = exchange(mirror(r) + shift): one way to draw a sheet on the same grid."""
+
+    shift: tuple[float, float]  # in steps of the network's first layers
+    mirror: tuple[bool, bool]
+    exchange: bool
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The orthogonal matrix (2, 2) of mirrors and exchange, for column vectors."""
+        mirrored = np.diag([-1.0 if flag else 1.0 for flag in self.mirror])
+        return mirrored[::-1] if self.exchange else mirrored
+
+
+# The eight symmetries of a square grid, two at each of four shifts, and the second four a quarter of a step further.
+DRAWINGS = tuple(
+    Drawing((x / 2 + exchange / 4, y / 2 + exchange / 4), (bool(x), bool(y)), bool(exchange))
+    for exchange in (0, 1)
+    for x in (0, 1)
+    for y in (0, 1)
+)
+
+
+def redrawn(atoms: Atoms, drawing: Drawing, step_A: Sequence[float]) -> Atoms:
+    """The sheet in another drawing; `step_A` (x, y) is what a shift of 1 means. Labels are left behind."""
+    lengths = np.diag(np.asarray(atoms.cell)).copy()
+    positions = atoms.positions.copy()
+    positions[:, :2] = positions[:, :2] * np.where(drawing.mirror, -1.0, 1.0) + np.multiply(drawing.shift, step_A)
+    if drawing.exchange:
+        positions[:, :2], lengths[:2] = positions[:, 1::-1].copy(), lengths[1::-1].copy()
+    positions[:, :2] %= lengths[:2]
+    return Atoms(atoms.numbers, positions=positions, cell=lengths, pbc=atoms.pbc)
+
+
+def drawings_of(potential: Potential, atoms: Atoms) -> list[Atoms]:
+    """The sheet in all DRAWINGS, shifted in steps of the network's stride."""
+    lengths = np.diag(np.asarray(atoms.cell))[:2]
+    height, width = potential.image_shape(lengths)
+    stride = int(np.prod([layer[2] for layer in potential.config.stem])) if potential.config.stem else 1
+    return [redrawn(atoms, drawing, stride * lengths / (width, height)) for drawing in DRAWINGS]
+
+
+def symmetric_energies_and_forces(
+    potential: Potential, structures: Sequence[Atoms]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Means over DRAWINGS: energies (B,), eV; their standard deviations (B,), eV; forces (N, 3), eV/A, of each."""
+    count = len(DRAWINGS)
+    drawn = [copy for atoms in structures for copy in drawings_of(potential, atoms)]
+    energies, forces = potential.energies_and_forces(drawn)
+    table = energies.reshape(len(structures), count)
+    means = [
+        np.mean([turned_back(force, drawing) for force, drawing in zip(forces[i : i + count], DRAWINGS)], axis=0)
+        for i in range(0, len(drawn), count)
+    ]
+    return table.mean(axis=1), table.std(axis=1, ddof=1), means
+
+
+def turned_back(forces: np.ndarray, drawing: Drawing) -> np.ndarray:
+    """Forces (N, 3) on a drawing's atoms as forces on the sheet's."""
+    result = forces.copy()
+    result[:, :2] = forces[:, :2] @ drawing.matrix
+    return result

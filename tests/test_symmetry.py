@@ -1,0 +1,79 @@
+"""Drawings of one sheet: DFT could not tell them apart, and what a network makes of them has a mean and a spread."""
+
+import numpy as np
+import pytest
+from ase.calculators.lj import LennardJones
+from own_models import rattled, write_model
+
+from extensive import Calculator, keys
+from extensive.errors import InputError
+from extensive.evaluation import FORCES_COLUMN, metrics, predict
+from extensive.models import load_model
+from extensive.symmetry import DRAWINGS, drawings_of, redrawn, turned_back
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def by_pairs(atoms):
+    atoms.calc = LennardJones(sigma=1.3, epsilon=0.1, rc=4.0, smooth=True)
+    return atoms.get_potential_energy(), atoms.get_forces()
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS)
+def test_a_drawing_is_the_same_sheet(drawing):
+    sheet = rattled()
+    energy, forces = by_pairs(sheet)
+    drawn_energy, drawn_forces = by_pairs(redrawn(sheet, drawing, (0.7, 0.9)))
+    assert drawn_energy == pytest.approx(energy, abs=1e-9)
+    np.testing.assert_allclose(turned_back(drawn_forces, drawing), forces, atol=1e-9)
+
+
+def test_drawings_differ_from_each_other_for_the_network(model):
+    potential = load_model(model)
+    assert len({(d.mirror, d.exchange) for d in DRAWINGS}) == len(DRAWINGS) == 8
+    energies = potential.energies(drawings_of(potential, rattled()))
+    assert np.unique(energies.round(9)).size == len(DRAWINGS)
+
+
+def test_a_symmetric_calculator_is_the_mean_and_its_forces_the_gradient(model):
+    sheet = rattled()
+    sheet.calc = Calculator(model, device="cpu", dtype="float64", symmetric=True)
+    potential = sheet.calc.potentials[0]
+    energies = potential.energies(drawings_of(potential, sheet))
+    assert sheet.get_potential_energy() == pytest.approx(energies.mean(), abs=1e-9)
+    assert sheet.calc.uncertainty()["energy"] == pytest.approx(energies.std(ddof=1), abs=1e-9)
+    assert sheet.calc.uncertainty()["forces"].shape == (len(sheet), 3)
+    force, step = sheet.get_forces()[5, :2].copy(), 1e-4
+    for axis in (0, 1):
+        ends = []
+        for sign in (1, -1):
+            moved = sheet.copy()
+            moved.calc = sheet.calc
+            moved.positions[5, axis] += sign * step
+            ends.append(moved.get_potential_energy())
+        assert -(ends[0] - ends[1]) / (2 * step) == pytest.approx(force[axis], rel=1e-4, abs=1e-6)
+
+
+def test_one_drawing_of_one_model_has_no_spread(model):
+    with pytest.raises(InputError, match="symmetric=True"):
+        Calculator(model, device="cpu").uncertainty(rattled())
+
+
+def test_predictions_over_drawings_have_a_spread(model):
+    sheets = []
+    for number in range(2):
+        sheet = rattled()
+        sheet.info |= {keys.STRUCTURE_ID: f"s-{number}", keys.FAMILY: "graphene", keys.SAMPLER: "rattle"}
+        sheet.info[keys.REF_ENERGY] = -9.0 * len(sheet)
+        sheet.arrays[keys.REF_FORCES] = np.zeros((len(sheet), 3))
+        sheets.append(sheet)
+    potential = load_model(model)
+    table = predict(potential, sheets, symmetric=True)
+    wanted = potential.energies(drawings_of(potential, sheets[0]))
+    assert table["energy_predicted_eV"][0] == pytest.approx(wanted.mean(), abs=1e-5)
+    assert table["energy_std_eV"][0] == pytest.approx(wanted.std(ddof=1), abs=1e-5)
+    assert metrics(table)[FORCES_COLUMN] > 0
+    assert len(predict(potential, [], symmetric=True)) == 0
