@@ -52,6 +52,29 @@ def test_accuracy_claims_come_from_the_predictions(run):
     assert set(paper["source_file"]) == {"predictions/cnn-test.csv"}
 
 
+def test_frames_of_dynamics_and_forces_have_claims_of_their_own(run):
+    file = run / "predictions/ednn-test.csv"
+    predictions = pd.read_csv(file)
+    predictions["sampler"] = ["md" if index % 3 == 0 else "rattle" for index in range(len(predictions))]
+    predictions["forces_mae_meV_per_A"] = np.arange(len(predictions), dtype=float)
+    predictions.to_csv(file, index=False)
+    table = claims_table(run, **ARGUMENTS)
+    frames = predictions[predictions["sampler"] == "md"]
+    error = (frames.energy_predicted_eV - frames.energy_dft_eV).abs() / frames.n_atoms * 1e3
+    assert ours(table, "EDNN mean absolute error, frames of dynamics", "test") == pytest.approx(error.mean())
+    per_atom = (predictions.forces_mae_meV_per_A * predictions.n_atoms).sum() / predictions.n_atoms.sum()
+    assert ours(table, "EDNN mean absolute error, forces", "test") == pytest.approx(per_atom)
+
+
+def test_an_ensemble_of_drawings_is_claimed_where_there_is_one(run):
+    title = "EDNN, ensemble of 8 drawings each, mean absolute error"
+    assert title not in set(claims_table(run, **ARGUMENTS)["quantity"])
+    file = run / "predictions/ednn-symmetric-ensemble-test.csv"
+    file.write_bytes((run / "predictions/ednn-test.csv").read_bytes())
+    table = claims_table(run, **ARGUMENTS)
+    assert ours(table, title, "test") == ours(table, "EDNN mean absolute error", "test")
+
+
 def test_further_models_stand_beside_the_papers(run):
     for name in ("test", "independent-md"):
         (run / f"predictions/cnn-forces-{name}.csv").write_bytes((run / f"predictions/ednn-{name}.csv").read_bytes())
@@ -133,6 +156,17 @@ def test_publishing_copies_what_is_published_and_nothing_else(finished):
     assert expected <= found
     assert not any("data" in name or "checkpoint" in name for name in found)
     assert (published / "figures/scaling.png").read_bytes() == b"picture"
+
+
+def test_neither_other_trainings_nor_large_weights_are_published(finished):
+    run, published, readme = finished
+    for name in ("models/ednn-context-c4-seed0.pt", "predictions/ednn-context-c4-seed0-test.csv"):
+        (run / name).write_bytes((run / "predictions/ednn-test.csv").read_bytes())
+    (run / "models/cnn.pt").write_bytes(bytes(6_000_000))
+    publishing.publish(run, published, readme, left_out=["ednn-context-c4-seed0"])
+    assert not list(published.rglob("*context*"))
+    assert not (published / "models/cnn.pt").exists()
+    assert (published / "predictions/ednn-test.csv").is_file()
 
 
 def test_publishing_twice_changes_nothing(finished):

@@ -1,6 +1,7 @@
 """Fill results/published from a run, and the README from that: nothing in either is typed by hand."""
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from extensive.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_claims
@@ -16,14 +17,17 @@ PATTERNS = {
     "figures": ("*.pdf", "*.png", "*.csv"),
     "tables": ("*.csv",),
 }
+# The CNN of the papers has 34 MB of weights, more than a repository should carry; what it predicts is published.
+LARGEST_WEIGHTS_MB = 5
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
 
-def publish(run: str | Path, published: str | Path, readme: str | Path) -> list[Path]:
+def publish(run: str | Path, published: str | Path, readme: str | Path, left_out: Collection[str] = ()) -> list[Path]:
     """Copy a finished run's results, each file whole or not at all, then put its claims into the README.
 
-    Files of an earlier publication that this run does not have are left alone: what took a cluster is not
-    lost to a smaller run. Returns the files written. Raises InputError, before anything is written, for a run
+    Of models named in `left_out`, such as those that a study compares, neither weights nor predictions are copied; the
+    study's table is. Files of an earlier publication that this run does not have are left alone: what took a cluster
+    is not lost to a smaller run. Returns the files written. Raises InputError, before anything is written, for a run
     that has no claims table or for a README without markers.
     """
     run, published, readme = Path(run), Path(published), Path(readme)
@@ -34,11 +38,16 @@ def publish(run: str | Path, published: str | Path, readme: str | Path) -> list[
     if missing:
         raise InputError(f"{claims}: no row for {', '.join(sorted(missing))}")
     text = with_claims(readme, claims)
+    others = tuple(f"{model}{end}" for model in left_out for end in (".", "-"))
     written = []
     for folder, patterns in PATTERNS.items():
         files = sorted({file for pattern in patterns for file in (run / folder).glob(pattern)})
         for file in files:
             if file.name.startswith("."):  # left behind by a job that was killed while it wrote
+                continue
+            if folder in ("models", "predictions") and file.name.startswith(others):
+                continue
+            if file.suffix == ".pt" and file.stat().st_size > LARGEST_WEIGHTS_MB * 1e6:
                 continue
             target = published / folder / file.name
             with atomic_path(target) as temporary:

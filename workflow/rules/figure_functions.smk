@@ -57,3 +57,8 @@ def claimed(seed: int) -> dict:
         "ising": {length: f"ednn-ising{suffix}-{length}" for length in ISING},
         "others": {model: models[model] for model in MODELS if model not in (CNN, EDNN)},
     }
+
+
+def done_studies(wildcards) -> list[str]:
+    """What the studies left for the claims; a run without studies has claims as well."""
+    return [file for file in ENSEMBLE_OF_DRAWINGS if Path(file).is_file()]

@@ -9,6 +9,7 @@ import extensive
 rule claims:
     input:
         predictions=PREDICTIONS,
+        ensemble=done_studies,
         timings=(
             expand(
                 f"{RUN}/timings/{{file}}", file=["dft.csv", "networks.csv", "exponents.json", "sheet.csv"]
@@ -100,6 +101,7 @@ rule publish:
         production=config["reference"]["dft"] == complete_config({})["reference"]["dft"],
         published="results/published",
         readme="README.md",
+        left_out=[m.model for m in STUDIES if m.study != studies.SEEDS and m.model not in MODELS],
     message:
         "Publishing {params.run}"
     script:

@@ -11,8 +11,9 @@ if not snakemake.params.production:
     sys.exit(
         "publish: reference.dft differs from the published labels' settings; publish a run of config.yaml or paper.yaml"
     )
+params = snakemake.params
 try:
-    for path in publish(Path("results") / snakemake.params.run, snakemake.params.published, snakemake.params.readme):
+    for path in publish(Path("results") / params.run, params.published, params.readme, params.left_out):
         print(path, file=sys.stderr)
 except InputError as error:
     sys.exit(f"publish: {error}")
