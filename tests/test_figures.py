@@ -76,7 +76,7 @@ def draw_all() -> dict[str, style.Drawing]:
         "tiles": tiles.draw(synthetic.image(), CELL, 4, 8, np.random.default_rng(0).normal(size=(16, 15)), "p"),
         "networks": networks.draw(synthetic.networks()),
         "interpolation": interpolation.draw(pairs),
-        "learning-curves": learning_curves.draw(curves, 0.2),
+        "learning-curves": learning_curves.draw(curves, 0.2, (120, {"test": 0.05})),
         "convergence": convergence.draw(study),
         "components": components.draw(parts),
     }
@@ -290,6 +290,31 @@ def test_saved_files_are_whole_and_the_same_every_time(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(
         f"{turn}.{suffix}" for turn in range(2) for suffix in ("pdf", "png", "csv", "json")
     )
+
+
+def test_learning_curves_have_a_line_for_each_variant_and_say_how_many_labels_would_do(tmp_path):
+    rows = [
+        (variant, 10 * n**power, n, seed, "test", f"{variant}-labels{n}-seed{seed}")
+        for variant, power in (("cnn", -0.5), ("ednn", 0.0))
+        for n in (50, 100, 200)
+        for seed in range(3)
+    ]
+    table = pd.DataFrame(rows, columns=["variant", "mae_meV_per_atom", "n_labels", "seed", "set", "model"])
+    table.to_csv(tmp_path / "curves.csv", index=False)
+    (tmp_path / "ednn.json").write_text('{"metadata": {"n_train": 250}}')
+    synthetic.predictions("test").to_csv(tmp_path / "test.csv", index=False)
+    study = pd.DataFrame(
+        [("egg-box", k, "", "graphene", 0.3 / k, k == 2) for k in (1, 2)], columns=list(convergence.COLUMNS)
+    )
+    study.to_csv(tmp_path / "convergence.csv", index=False)
+    files = {"curves": "curves.csv", "description": "ednn.json", "convergence": "convergence.csv", "test": "test.csv"}
+    drawing = learning_curves.from_files(**{name: str(tmp_path / file) for name, file in files.items()})
+    _, labels = drawing.figure.axes[0].get_legend_handles_labels()
+    assert labels == ["cnn", "ednn", "published training", "label noise, at most 0.15 meV/atom"]
+    fits = drawing.numbers["fits"]
+    assert fits["cnn test"]["exponent"] == pytest.approx(-0.5)
+    assert fits["cnn test"]["labels_for_goal"] == pytest.approx(100)
+    assert "labels_for_goal" not in fits["ednn test"]
 
 
 def test_a_missing_column_is_named(tmp_path):

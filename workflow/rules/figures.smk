@@ -239,8 +239,10 @@ use rule figure_inputs as figure_interpolation with:
 
 use rule figure_inputs as figure_learning_curves with:
     input:
+        **beside_learning_curves(),
         curves=f"{RUN}/tables/learning-curves.csv",
-        code=figure_code("learning_curves"),
+        description=f"{RUN}/models/{EDNN}.json",
+        code=[*figure_code("learning_curves"), *code("figures/convergence")],
     output:
         **figure_files("learning-curves", "Accuracy", "error against number of labels"),
     log:

@@ -1,11 +1,17 @@
 """Figure `learning-curves`: error against number of labels, with the labels' own noise as the floor."""
 
+import math
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from pandas.core.groupby import SeriesGroupBy
 
+from extensive.figures import convergence as labels_study
+from extensive.figures.predictions import read_predictions, summary
 from extensive.figures.style import (
+    BLACK,
     COLUMN_IN,
     GREY,
     Drawing,
@@ -15,13 +21,27 @@ from extensive.figures.style import (
     series_style,
     styled,
 )
+from extensive.io import read_json
 
-COLUMNS = ("model", "n_labels", "seed", "set", "mae_meV_per_atom")
+COLUMNS = ("variant", "n_labels", "seed", "set", "mae_meV_per_atom")
+GOAL_MEV_PER_ATOM = 1.0
 
 
-def from_files(curves: str, label_noise_meV_per_atom: float | None = None) -> Drawing:
-    """Draw from a CSV with a row for each model, number of labels, seed and set."""
-    return draw(read_table(curves, COLUMNS), label_noise_meV_per_atom)
+def from_files(curves: str, description: str, convergence: str | None = None, **published: str) -> Drawing:
+    """Draw from a CSV with a row for each variant, number of labels, seed and set.
+
+    `description` is the JSON file of the published model, `published` its predictions by set, `convergence` the table
+    of the study of the labels.
+    """
+    labels = read_json(description)["metadata"]["n_train"]
+    errors = {name: summary(read_predictions(path)) for name, path in published.items()}
+    errors = {name.replace("_", "-"): e["mae_meV_per_atom"] for name, e in errors.items() if e["count"]}
+    noise = None
+    if convergence is not None:
+        study = read_table(convergence, labels_study.COLUMNS)
+        shifts = study[(study["study"] == "egg-box") & study["chosen"].astype(bool)]["error_meV_per_atom"].abs()
+        noise = float(shifts.max()) if len(shifts) else None
+    return draw(read_table(curves, COLUMNS), noise, (labels, errors))
 
 
 def band(axes: Axes, errors: SeriesGroupBy, index: int, label: str) -> None:
@@ -33,25 +53,60 @@ def band(axes: Axes, errors: SeriesGroupBy, index: int, label: str) -> None:
 
 
 @styled
-def draw(curves: pd.DataFrame, label_noise_meV_per_atom: float | None = None) -> Drawing:
-    """Mean over seeds with the seeds' range; a panel for each set."""
+def draw(
+    curves: pd.DataFrame,
+    label_noise_meV_per_atom: float | None = None,
+    published: tuple[int, dict[str, float]] | None = None,
+) -> Drawing:
+    """Mean over seeds with the seeds' range; a panel for each set.
+
+    `published`: number of labels of the published model, whose training is longer, and its errors by set, meV/atom.
+    """
     sets = list(dict.fromkeys(curves["set"]))
     figure = new_figure(COLUMN_IN if len(sets) == 1 else COLUMN_IN * 2, 3.1)
     panels = figure.subplots(1, len(sets), squeeze=False, sharey=True)[0]
+    variants = list(dict.fromkeys(curves["variant"]))
     for axes, name in zip(panels, sets):
-        for index, (model, part) in enumerate(curves[curves["set"] == name].groupby("model", sort=False)):
-            band(axes, part.groupby("n_labels")["mae_meV_per_atom"], index, model)
+        for index, variant in enumerate(variants):
+            part = curves[(curves["set"] == name) & (curves["variant"] == variant)]
+            if len(part):
+                band(axes, part.groupby("n_labels")["mae_meV_per_atom"], index, variant)
+        counts = sorted(curves["n_labels"].unique())
+        if published and name in published[1]:
+            counts.append(published[0])
+            axes.plot(published[0], published[1][name], "*", color=BLACK, markersize=9, label="published training")
         if label_noise_meV_per_atom:
-            label = f"label noise, {quote(label_noise_meV_per_atom)} meV/atom"
+            label = f"label noise, at most {quote(label_noise_meV_per_atom)} meV/atom"
             axes.axhline(label_noise_meV_per_atom, color=GREY, linestyle=":", label=label)
         axes.set(xscale="log", yscale="log", xlabel="labels (number of structures)")
-        axes.set_xticks(sorted(curves["n_labels"].unique()), sorted(curves["n_labels"].unique()))
+        axes.set_xticks(counts, counts)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(name, loc="left")
     panels[0].set_ylabel("mean absolute error (meV/atom)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4 if len(sets) > 1 else 2, len(labels)))
+    handles = {label: h for axes in panels for h, label in zip(*axes.get_legend_handles_labels())}
+    columns = min(3 if len(sets) > 1 else 2, len(handles))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
     best = curves[curves["n_labels"] == curves["n_labels"].max()]
-    means = best.groupby(["model", "set"])["mae_meV_per_atom"].mean()
-    numbers = {f"{model} {name}": float(value) for (model, name), value in means.items()}
-    return Drawing(figure, curves, {"largest_n_labels": int(curves["n_labels"].max()), "mae": numbers})
+    means = best.groupby(["variant", "set"], sort=False)["mae_meV_per_atom"].mean()
+    numbers = {f"{variant} {name}": float(value) for (variant, name), value in means.items()}
+    fits = {
+        f"{variant} {name}": fit
+        for (variant, name), part in curves.groupby(["variant", "set"], sort=False)
+        if (fit := _power_law(part)) is not None
+    }
+    return Drawing(figure, curves, {"largest_n_labels": int(curves["n_labels"].max()), "mae": numbers, "fits": fits})
+
+
+def _power_law(part: pd.DataFrame) -> dict[str, float] | None:
+    """Exponent of error against labels, and the labels that would reach GOAL_MEV_PER_ATOM if it went on so.
+
+    None for a single number of labels; no labels where more of them change the error by less than a third in tenfold.
+    """
+    means = part.groupby("n_labels")["mae_meV_per_atom"].mean()
+    if len(means) < 2:
+        return None
+    exponent, constant = np.polyfit(np.log(means.index), np.log(means.to_numpy()), 1)
+    fit = {"exponent": float(exponent)}
+    if 10**exponent < 2 / 3:
+        fit["labels_for_goal"] = math.exp((math.log(GOAL_MEV_PER_ATOM) - constant) / exponent)
+    return fit
