@@ -3,12 +3,12 @@
 import pandas as pd
 
 from extensive.figures.learning_curves import band
-from extensive.figures.style import COLUMN_IN, Drawing, new_figure, read_table, styled
+from extensive.figures.style import DOUBLE_IN, GREY, Drawing, new_figure, panel_title, read_table, styled
 
 COLUMNS = ("variant", "context_A", "seed", "set", "mae_meV_per_atom", "forces_mae_meV_per_A")
 QUANTITIES = (
-    ("mae_meV_per_atom", "energy (meV/atom)"),
-    ("forces_mae_meV_per_A", "forces (meV/Å)"),
+    ("mae_meV_per_atom", "energies", "meV/atom"),
+    ("forces_mae_meV_per_A", "forces", "meV/Å"),
 )
 
 
@@ -19,16 +19,18 @@ def from_files(context: str) -> Drawing:
 
 @styled
 def draw(context: pd.DataFrame) -> Drawing:
-    """Mean over seeds with the seeds' range, energies and forces, against the context in Angstrom."""
-    figure = new_figure(COLUMN_IN, 2.9)
-    axes = figure.subplots()
-    for index, (column, label) in enumerate(QUANTITIES):
+    """Mean over seeds with the seeds' range against the context in Angstrom: (a) energies, (b) forces."""
+    figure = new_figure(DOUBLE_IN, 2.6)
+    panels = figure.subplots(1, len(QUANTITIES), sharex=True)
+    for index, (letter, axes, (column, title, label)) in enumerate(zip("ab", panels, QUANTITIES)):
         known = context.dropna(subset=[column])
         if known.empty:
-            continue
-        band(axes, known.groupby("context_A")[column], index, label)
-    axes.set(yscale="log", xlabel="context c (Å)", ylabel="mean absolute error, validation")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+            axes.annotate("not learned", (0.5, 0.5), xycoords="axes fraction", ha="center", color=GREY)
+        else:
+            band(axes, known.groupby("context_A")[column], index, title)
+            axes.set_ylim(0, 1.1 * known[column].max())
+        axes.set(xlabel="context c (Å)", ylabel=f"validation MAE ({label})")
+        panel_title(axes, letter, title)
     means = context.groupby("context_A")["mae_meV_per_atom"].mean()
     best = float(means.idxmin())
     return Drawing(figure, context, {"best_context_A": best, "best_meV_per_atom": float(means.min())})
