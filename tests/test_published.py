@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,7 +50,30 @@ def test_the_archive_covers_the_default_preset(archive, tmp_path):
     assert not missing
 
 
-@pytest.mark.parametrize("file", sorted((PUBLISHED / "predictions").glob("*.csv")), ids=lambda file: file.stem)
+PREDICTIONS = sorted((PUBLISHED / "predictions").glob("*.csv"))
+ENSEMBLES = [file for file in PREDICTIONS if "-ensemble-" in file.stem]
+COMPONENTS = [file for file in PREDICTIONS if file.stem.endswith("-components")]
+
+
+@pytest.mark.parametrize("file", ENSEMBLES, ids=lambda file: file.stem)
+def test_ensembles_are_those_of_their_members(file):
+    member, part = file.stem.split("-ensemble-")
+    base, drawings = member.removesuffix("-symmetric"), "-symmetric" if member.endswith("-symmetric") else ""
+    members = [file.with_name(f"{base}{seed}{drawings}-{part}.csv") for seed in ("", "-seed1", "-seed2")]
+    energies = np.stack([pd.read_csv(one).energy_predicted_eV for one in members])
+    table = pd.read_csv(file)
+    assert table.energy_predicted_eV.to_numpy() == pytest.approx(energies.mean(axis=0), rel=1e-7)
+    assert table.energy_std_eV.to_numpy() == pytest.approx(energies.std(axis=0, ddof=1), rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("file", COMPONENTS, ids=lambda file: file.stem)
+def test_components_are_of_the_published_parts(file):
+    table = pd.read_csv(file)
+    assert set(table["component"]) == {"kinetic", "electrostatic", "exchange-correlation"}
+    assert np.isfinite(table.energy_predicted_eV).all()
+
+
+@pytest.mark.parametrize("file", sorted({*PREDICTIONS} - {*ENSEMBLES, *COMPONENTS}), ids=lambda file: file.stem)
 def test_metrics_are_those_of_the_predictions(file):
     metrics = json.loads(file.with_name(f"{file.stem}-metrics.json").read_text())
     table = pd.read_csv(file)
