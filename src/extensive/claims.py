@@ -164,8 +164,8 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
         for title, model in others.items():
             yield of(claim, f"`{title}` mean absolute error", model, name, mae, atom)
     for title, model in (("CNN", cnn), ("EDNN", ednn)):
-        yield of("C8", f"{title} mean absolute error inside the range", model, INTERPOLATION, mae, atom, None)
-        yield of("C8", f"{title} mean absolute error outside it", model, EXTRAPOLATION, mae, atom, None)
+        yield of("C8", f"{title} mean absolute error inside the range", model, INTERPOLATION, mae, atom)
+        yield of("C8", f"{title} mean absolute error outside it", model, EXTRAPOLATION, mae, atom)
 
 
 def _frames_of_dynamics(table: pd.DataFrame) -> pd.DataFrame:

@@ -31,18 +31,19 @@ def predict(potential: Potential, structures: Sequence[Atoms], symmetric: bool =
             )
     with_forces = bool(structures) and all(keys.REF_FORCES in atoms.arrays for atoms in structures)
     extra: dict[str, Sequence[float]] = {}
-    if with_forces or (symmetric and structures):
-        if symmetric:
-            energies, extra["energy_std_eV"], forces = symmetric_energies_and_forces(potential, structures)
-        else:
-            energies, forces = potential.energies_and_forces(structures)
+    if not structures:
+        energies = np.zeros(0)
+    elif symmetric:
+        energies, extra["energy_std_eV"], forces = symmetric_energies_and_forces(potential, structures)
+    elif with_forces:
+        energies, forces = potential.energies_and_forces(structures)
+    else:
+        energies = potential.energies(structures)
     if with_forces:
         extra[FORCES_COLUMN] = [
             keys.MEV_PER_EV * float(np.abs(force - atoms.arrays[keys.REF_FORCES])[:, :2].mean())
             for force, atoms in zip(forces, structures)
         ]
-    elif not symmetric or not structures:
-        energies = potential.energies(structures) if structures else np.zeros(0)
     columns = (
         [atoms.info[keys.STRUCTURE_ID] for atoms in structures],
         [atoms.info[keys.FAMILY] for atoms in structures],

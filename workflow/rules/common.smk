@@ -20,6 +20,8 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = f"results/{config['run']}"
+# Whether the labels have the published ones' settings: what is published of labels then holds for the run's.
+PRODUCTION = config["reference"]["dft"] == complete_config({})["reference"]["dft"]
 # Networks run on a GPU where the configuration asks for one; see profiles/ for how a site grants it.
 TORCH_ENV = "../../envs/torch-cuda.yaml" if config["device"] == "cuda" else "../../envs/torch-cpu.yaml"
 

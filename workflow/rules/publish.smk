@@ -98,7 +98,7 @@ rule publish:
         runtime=growing(10),
     params:
         run=config["run"],
-        production=config["reference"]["dft"] == complete_config({})["reference"]["dft"],
+        production=PRODUCTION,
         published="results/published",
         readme="README.md",
         left_out=[m.model for m in STUDIES if m.study != studies.SEEDS and m.model not in MODELS],
