@@ -8,6 +8,7 @@ import torch
 from extensive.domain import measure
 from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.structures.lattices import graphene
+from extensive.training.augment import Augmentation
 from extensive.training.settings import TrainingSettings
 
 EDNN = ModelConfig(
@@ -32,8 +33,10 @@ def rattled(cells: tuple[int, int] = (3, 2), seed: int = 0, amplitude_A: float =
     return atoms
 
 
-def write_model(path: Path, config: ModelConfig = EDNN, seed: int = 0, elements=("B", "C", "N")) -> Path:
-    """A network that says it was trained on rattled and strained graphene of 24 atoms."""
+def write_model(
+    path: Path, config: ModelConfig = EDNN, seed: int = 0, elements=("B", "C", "N"), exchange: bool = True
+) -> Path:
+    """A network that says it was trained on rattled and strained graphene of 24 atoms, its axes exchanged or not."""
     torch.manual_seed(seed)
     network = build_model(config)
     learned = [rattled(seed=i) for i in range(6)]
@@ -41,7 +44,7 @@ def write_model(path: Path, config: ModelConfig = EDNN, seed: int = 0, elements=
         atoms.set_cell(atoms.cell.array * strain, scale_atoms=True)
     cells = np.array([atoms.cell.lengths()[:2] for atoms in learned])
     metadata = {
-        "training": TrainingSettings().to_dict(),
+        "training": TrainingSettings(augmentation=Augmentation(transpose=exchange)).to_dict(),
         "cell_range_A": [cells.min(axis=0).tolist(), cells.max(axis=0).tolist()],
         **measure(learned),
         "families": ["graphene"],

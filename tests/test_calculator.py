@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.io import Trajectory, read
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from own_models import CNN, rattled, write_model
 
 from extensive import Calculator
+from extensive.domain import bonds
 from extensive.errors import InputError
 from extensive.models import load_model
 
@@ -186,6 +187,38 @@ def test_what_the_network_cannot_know_is_refused_in_one_line(model, change, mess
     with pytest.raises(InputError, match=message) as caught:
         Calculator(model, device="cpu").get_potential_energy(atoms)
     assert "\n" not in str(caught.value)
+
+
+def exchanged(atoms):
+    """The same sheet with x and y exchanged."""
+    lengths = atoms.cell.lengths()
+    atoms.positions[:, :2] = atoms.positions[:, 1::-1].copy()
+    atoms.set_cell([lengths[1], lengths[0], lengths[2]])
+
+
+def test_a_sheet_that_lies_the_other_way_is_refused_by_a_network_that_met_none(tmp_path):
+    path = write_model(tmp_path / "upright", exchange=False)
+    atoms = rattled()
+    assert np.isfinite(Calculator(path, device="cpu").get_potential_energy(atoms))
+    exchanged(atoms)
+    with pytest.raises(InputError, match=r"do not point the way .* exchange its x and y"):
+        Calculator(path, device="cpu").get_potential_energy(atoms)
+    assert np.isfinite(Calculator(path, device="cpu", extrapolate=True).get_potential_energy(atoms))
+    assert np.isfinite(Calculator(write_model(tmp_path / "both"), device="cpu").get_potential_energy(atoms))
+
+
+def test_the_direction_of_bonds_is_that_of_the_honeycomb():
+    atoms = rattled(amplitude_A=0.0)
+    assert bonds(atoms).direction == pytest.approx(-1.0)
+    assert bonds(atoms).mean == pytest.approx(1.42, abs=0.02)
+    exchanged(atoms)
+    assert bonds(atoms).direction == pytest.approx(1.0)
+    # One bond across a cell's edge, at 15 degrees: cos 90 degrees.
+    angle = np.deg2rad(15.0)
+    pair = Atoms(
+        "C2", [[9.5, 9.9, 0], [9.5 + 1.4 * np.cos(angle), 9.9 + 1.4 * np.sin(angle), 0]], cell=[10, 10, 10], pbc=True
+    )
+    assert bonds(pair) == pytest.approx((1.4, 1.4, 0.0), abs=1e-9)
 
 
 def test_extrapolation_is_allowed_when_asked_for_but_not_nonsense(model):

@@ -9,7 +9,7 @@ from extensive import Calculator, keys
 from extensive.errors import InputError
 from extensive.evaluation import FORCES_COLUMN, metrics, predict
 from extensive.models import load_model
-from extensive.symmetry import DRAWINGS, drawings_of, redrawn, turned_back
+from extensive.symmetry import DRAWINGS, UPRIGHT_DRAWINGS, drawings_for, drawings_of, redrawn, turned_back
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def by_pairs(atoms):
     return atoms.get_potential_energy(), atoms.get_forces()
 
 
-@pytest.mark.parametrize("drawing", DRAWINGS)
+@pytest.mark.parametrize("drawing", DRAWINGS + UPRIGHT_DRAWINGS)
 def test_a_drawing_is_the_same_sheet(drawing):
     sheet = rattled()
     energy, forces = by_pairs(sheet)
@@ -36,6 +36,15 @@ def test_drawings_differ_from_each_other_for_the_network(model):
     assert len({(d.mirror, d.exchange) for d in DRAWINGS}) == len(DRAWINGS) == 8
     energies = potential.energies(drawings_of(potential, rattled()))
     assert np.unique(energies.round(9)).size == len(DRAWINGS)
+
+
+def test_a_network_that_met_no_exchanged_sheet_is_asked_about_none(model, tmp_path):
+    assert drawings_for(load_model(model)) == DRAWINGS
+    potential = load_model(write_model(tmp_path / "upright", exchange=False))
+    assert drawings_for(potential) == UPRIGHT_DRAWINGS
+    drawn = drawings_of(potential, rattled())
+    assert all(np.allclose(sheet.cell, rattled().cell) for sheet in drawn)
+    assert np.unique(potential.energies(drawn).round(9)).size == len(UPRIGHT_DRAWINGS) == 8
 
 
 def test_a_symmetric_calculator_is_the_mean_and_its_forces_the_gradient(model):

@@ -27,7 +27,7 @@ from extensive.inference import Engine
 from extensive.models import Potential, load_model
 from extensive.paths import MODELS, repository_root
 from extensive.raster import check_sheet
-from extensive.symmetry import DRAWINGS, drawings_of, turned_back
+from extensive.symmetry import drawings_for, drawings_of, turned_back
 from extensive.training.loop import pick_device
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -174,6 +174,7 @@ class Calculator(AseCalculator):
         energies, forces = [], []
         for potential, engine in zip(self.potentials, self._engines, strict=True):
             check_domain(atoms, potential, self.extrapolate)
+            drawings = drawings_for(potential)
             drawn = drawings_of(potential, atoms) if self.symmetric else [atoms]
             for place, sheet in enumerate(drawn):
                 if engine is not None and len(atoms) > ATOMS_IN_ONE_IMAGE:
@@ -184,5 +185,5 @@ class Calculator(AseCalculator):
                 else:
                     energy, force = float(potential.energies([sheet], batch_atoms=len(atoms))[0]), None
                 energies.append(energy)
-                forces.append(turned_back(force, DRAWINGS[place]) if self.symmetric and with_forces else force)
+                forces.append(turned_back(force, drawings[place]) if self.symmetric and with_forces else force)
         return np.array(energies), np.array(forces) if with_forces else None

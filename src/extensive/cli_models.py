@@ -179,8 +179,8 @@ def inspect(
     references = ", ".join(f"{symbol} {value:.6f}" for symbol, value in potential.reference_energies_eV.items())
     print(f"elements (reference energies, eV): {references or 'none'}")
     print(f"energy scale {potential.energy_scale_eV:.6g} eV, shift {potential.energy_shift_eV:.6g} eV")
-    shown = ("n_train", "n_validation", "n_atoms_range", "cell_range_A", "bond_range_A", "closest_A", "families")
-    for key in shown:
+    ranges = ("n_atoms_range", "cell_range_A", "bond_range_A", "bond_direction_range", "closest_A")
+    for key in ("n_train", "n_validation", *ranges, "families"):
         if key in metadata:
             print(f"{key}: {metadata[key]}")
     for key, value in metadata.get("final", {}).items():

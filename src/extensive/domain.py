@@ -1,12 +1,13 @@
 """What a model has seen: measured on its training set, kept in its metadata, asked by the calculator.
 
-A network answers any image; only near what it was trained on does the answer mean anything. Two numbers of a
-sheet say how near: the mean length of its bonds (its strain) and the distance of its closest atoms.
+A network answers any image; only near what it was trained on does the answer mean anything. Three numbers of a
+sheet say how near: the mean length of its bonds (its strain), the distance of its closest atoms, and which way its
+bonds point.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -24,10 +25,20 @@ OVERLAP_A = 0.6
 # How far beyond the training set's range a sheet may lie: half a per cent of bond, and a tenth of the closest.
 BOND_MARGIN = 0.005
 CLOSEST_MARGIN = 0.1
+# And of the mean of cos 6 theta, which is -1 or 1 for a honeycomb that lies as its cell does.
+DIRECTION_MARGIN = 0.2
 
 
-def bonds(atoms: Atoms) -> tuple[float, float]:
-    """(closest distance, mean bond length), Angstrom, of a sheet in its plane; inf and nan for a lone atom."""
+class Bonds(NamedTuple):
+    """Bonds of a sheet in its plane."""
+
+    closest: float  # distance of the closest pair, Angstrom
+    mean: float  # mean bond length, Angstrom
+    direction: float  # mean of cos 6 theta, theta from x: -1 for a honeycomb with zigzag rows along x, 1 along y
+
+
+def bonds(atoms: Atoms) -> Bonds:
+    """Bonds of a sheet; (inf, nan, nan) for a lone atom."""
     cell = np.diag(np.asarray(atoms.cell))[:2]
     repeats = np.maximum(1, np.ceil(SMALLEST_BOX_A / cell)).astype(int)
     shifts = np.array([[i, j] for i in range(repeats[0]) for j in range(repeats[1])]) * cell
@@ -37,22 +48,34 @@ def bonds(atoms: Atoms) -> tuple[float, float]:
     positions = np.where(positions >= box, 0.0, positions)
     count = min(NEIGHBOURS, len(positions))
     if count < 2:
-        return math.inf, math.nan
-    distances = cKDTree(positions, boxsize=box).query(positions[: len(atoms)], k=count)[0][:, 1:]
+        return Bonds(math.inf, math.nan, math.nan)
+    distances, others = cKDTree(positions, boxsize=box).query(positions[: len(atoms)], k=count)
+    distances, others = distances[:, 1:], others[:, 1:]
     nearest = distances[:, 0]
-    bonded = distances[distances <= BOND_FACTOR * np.median(nearest)]
-    return float(nearest.min()), float(bonded.mean())
+    bonded = distances <= BOND_FACTOR * np.median(nearest)
+    steps = positions[others] - positions[: len(atoms), None]  # (N, K, 2)
+    steps -= box * np.round(steps / box)
+    angles = np.arctan2(steps[..., 1], steps[..., 0])[bonded]
+    return Bonds(float(nearest.min()), float(distances[bonded].mean()), float(np.cos(6.0 * angles).mean()))
 
 
 def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
-    """What goes into a model's metadata: `bond_range_A` [least, largest mean bond] and `closest_A`."""
+    """What goes into a model's metadata: `bond_range_A` and `bond_direction_range`, each [least, largest] mean of a
+    sheet, and `closest_A`.
+    """
     found = np.array([bonds(atoms) for atoms in structures])
     if not np.isfinite(found).all():
-        return {"bond_range_A": None, "closest_A": None}
-    return {
-        "bond_range_A": [round(float(found[:, 1].min()), 4), round(float(found[:, 1].max()), 4)],
-        "closest_A": round(float(found[:, 0].min()), 4),
-    }
+        return {"bond_range_A": None, "closest_A": None, "bond_direction_range": None}
+    low, high = found.min(axis=0).round(4).tolist(), found.max(axis=0).round(4).tolist()
+    return {"bond_range_A": [low[1], high[1]], "closest_A": low[0], "bond_direction_range": [low[2], high[2]]}
+
+
+def learned_exchange(metadata: Mapping[str, Any]) -> bool:
+    """Whether the model of this metadata met sheets with x and y exchanged; True where nothing is known."""
+    if "training" not in metadata:
+        return True
+    augmentation = metadata["training"].get("augmentation")
+    return augmentation is not None and bool(augmentation.get("transpose", True))
 
 
 def check_bonds(atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolate: bool = False) -> None:
@@ -60,12 +83,12 @@ def check_bonds(atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolat
 
     Overlapping atoms are always refused; with `extrapolate` nothing else is.
     """
-    closest, mean = bonds(atoms)
+    closest, mean, direction = bonds(atoms)
     if closest < OVERLAP_A:
         raise InputError(f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom")
     if extrapolate:
         return
-    # Models of other origin state neither.
+    # Models of other origin state none of them.
     least, bond_range = metadata.get("closest_A"), metadata.get("bond_range_A")
     if bond_range and not bond_range[0] * (1 - BOND_MARGIN) <= mean <= bond_range[1] * (1 + BOND_MARGIN):
         raise InputError(
@@ -76,3 +99,10 @@ def check_bonds(atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolat
         raise InputError(
             f"{name}: two atoms are {closest:.3f} A apart; in training none were nearer than {least:.3f} A"
         )
+    directions = metadata.get("bond_direction_range")
+    if directions and not learned_exchange(metadata):
+        low, high = directions[0] - DIRECTION_MARGIN, directions[1] + DIRECTION_MARGIN
+        if not low <= direction <= high:
+            # cos 6 theta changes its sign when x and y are exchanged.
+            advice = "exchange its x and y, the energy is the same" if low <= -direction <= high else "turn the sheet"
+            raise InputError(f"{name}: its bonds do not point the way that they did in training; {advice}")

@@ -1,8 +1,9 @@
 """The same sheet drawn in other ways: what a network makes of them differs, and the mean is nearer to the truth.
 
 DFT's energy is the same for a sheet that is shifted, mirrored or has its axes exchanged. A network's is so only as far
-as it has learned it, because pixels and layers of stride 2 tell places and directions apart. What differs from one
-drawing of a sheet to another is error, so the mean over several has less of it, and their spread is an uncertainty.
+as it has learned it (of exchange: if it was shown any), because pixels and layers of stride 2 tell places and
+directions apart. What differs from one drawing of a sheet to another is error, so the mean over several has less of it,
+and their spread is an uncertainty.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
+from extensive.domain import learned_exchange
 from extensive.models import Potential
 
 
@@ -29,13 +31,24 @@ class Drawing:
         return mirrored[::-1] if self.exchange else mirrored
 
 
-# The eight symmetries of a square grid, two at each of four shifts, and the second four a quarter of a step further.
-DRAWINGS = tuple(
-    Drawing((x / 2 + exchange / 4, y / 2 + exchange / 4), (bool(x), bool(y)), bool(exchange))
-    for exchange in (0, 1)
-    for x in (0, 1)
-    for y in (0, 1)
-)
+def _eight(exchange: bool) -> tuple[Drawing, ...]:
+    """Each mirror at two of eight shifts, the second a quarter of a step further and, with `exchange`, exchanged."""
+    return tuple(
+        Drawing((x / 2 + further / 4, y / 2 + further / 4), (bool(x), bool(y)), exchange and bool(further))
+        for further in (0, 1)
+        for x in (0, 1)
+        for y in (0, 1)
+    )
+
+
+# The eight symmetries of a square grid; and drawings for a network that met sheets lying one way only.
+DRAWINGS = _eight(exchange=True)
+UPRIGHT_DRAWINGS = _eight(exchange=False)
+
+
+def drawings_for(potential: Potential) -> tuple[Drawing, ...]:
+    """The eight drawings that the network of `potential` was trained to call the same."""
+    return DRAWINGS if learned_exchange(potential.metadata) else UPRIGHT_DRAWINGS
 
 
 def redrawn(atoms: Atoms, drawing: Drawing, step_A: Sequence[float]) -> Atoms:
@@ -50,23 +63,24 @@ def redrawn(atoms: Atoms, drawing: Drawing, step_A: Sequence[float]) -> Atoms:
 
 
 def drawings_of(potential: Potential, atoms: Atoms) -> list[Atoms]:
-    """The sheet in all DRAWINGS, shifted in steps of the network's stride."""
+    """The sheet in all of `drawings_for` this network, shifted in steps of its stride."""
     lengths = np.diag(np.asarray(atoms.cell))[:2]
     height, width = potential.image_shape(lengths)
     stride = int(np.prod([layer[2] for layer in potential.config.stem])) if potential.config.stem else 1
-    return [redrawn(atoms, drawing, stride * lengths / (width, height)) for drawing in DRAWINGS]
+    return [redrawn(atoms, drawing, stride * lengths / (width, height)) for drawing in drawings_for(potential)]
 
 
 def symmetric_energies_and_forces(
     potential: Potential, structures: Sequence[Atoms]
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Means over DRAWINGS: energies (B,), eV; their standard deviations (B,), eV; forces (N, 3), eV/A, of each."""
-    count = len(DRAWINGS)
+    """Means over drawings: energies (B,), eV; their standard deviations (B,), eV; forces (N, 3), eV/A, of each."""
+    drawings = drawings_for(potential)
+    count = len(drawings)
     drawn = [copy for atoms in structures for copy in drawings_of(potential, atoms)]
     energies, forces = potential.energies_and_forces(drawn)
     table = energies.reshape(len(structures), count)
     means = [
-        np.mean([turned_back(force, drawing) for force, drawing in zip(forces[i : i + count], DRAWINGS)], axis=0)
+        np.mean([turned_back(force, drawing) for force, drawing in zip(forces[i : i + count], drawings)], axis=0)
         for i in range(0, len(drawn), count)
     ]
     return table.mean(axis=1), table.std(axis=1, ddof=1), means

@@ -127,7 +127,7 @@ def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
                     f"{name}: a force of {np.abs(forces).max():.3g}; the unit must be eV/Angstrom (at most"
                     f" {LARGEST_FORCE_EV_PER_A:g})"
                 )
-        closest, _ = bonds(atoms)
+        closest = bonds(atoms).closest
         if closest < OVERLAP_A:
             raise InputError(
                 f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom"
