@@ -34,6 +34,8 @@ STEMS = {
     "patches": dataclasses.replace(SMALL, stem=((8, 8, 8),), focus_px=8),
     "odd": dataclasses.replace(SMALL, stem=((8, 5, 3),), focus_px=6),
     "density": dataclasses.replace(SMALL, readout="density"),
+    "mirrors": dataclasses.replace(SMALL, symmetry="mirrors", stem=((8, 4, 2),), head=(4,)),
+    "square": dataclasses.replace(SMALL, symmetry="square", stem=((8, 4, 2), (8, 4, 2)), head=(8,)),
     "dilated": dataclasses.replace(SMALL, blocks=3, dilations=(1, 3, 2)),
 }
 

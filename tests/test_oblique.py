@@ -32,10 +32,11 @@ def sheet(seed=0, cell=(12.3, 12.78), count=60):
     )
 
 
-def network(dilations=None, readout="plain"):
+def network(dilations=None, readout="plain", symmetry="none"):
     config = ModelConfig(
         "ednn", "convolutional", channels=CHANNELS, pixel_size_A=PIXEL_A, sigma_A=SIGMA_A, pitch_channels=True,
         focus_px=8, stem=((8, 4, 2),), width=8, blocks=2, head=(8,), dilations=dilations, readout=readout,
+        symmetry=symmetry,
     )  # fmt: skip
     torch.manual_seed(0)
     model = build_model(config).double()
@@ -110,7 +111,7 @@ def test_an_upright_grid_is_the_plain_raster():
     assert pixel_features(sheared, 0.4)[0].tolist() == pytest.approx([0, 0, 0.25], abs=0.02)
 
 
-@pytest.mark.parametrize("changes", [{}, {"dilations": (1, 3)}, {"readout": "density"}])
+@pytest.mark.parametrize("changes", [{}, {"dilations": (1, 3)}, {"readout": "density"}, {"symmetry": "square"}])
 def test_a_quarter_turn_of_the_grid_is_a_quarter_turn_of_the_image(changes):
     """Turned by 90 degrees all pixels coincide, so that a network with turned kernels must give the same energy."""
     potential, one = network(**changes), sheet()

@@ -144,6 +144,8 @@ def networks(draw) -> ModelConfig:
     """Any convolutional tile network of a size that runs in milliseconds."""
     layers = st.sampled_from([(4, 2, 2), (4, 4, 2), (4, 6, 2), (4, 3, 1)])
     stem = tuple(draw(st.lists(layers, min_size=1, max_size=2)))
+    symmetry = draw(st.sampled_from(["none", "mirrors"]))
+    heads = st.integers(1, 4) if symmetry == "none" else st.just(4)
     return ModelConfig(
         "ednn",
         "convolutional",
@@ -152,7 +154,8 @@ def networks(draw) -> ModelConfig:
         stem=stem,
         width=4,
         blocks=draw(st.integers(0, 2)),
-        head=tuple(draw(st.lists(st.integers(1, 4), max_size=1))),
+        head=tuple(draw(st.lists(heads, max_size=1))),
+        symmetry=symmetry,
         pitch_channels=draw(st.booleans()),
         readout=draw(st.sampled_from(["plain", "density"])),
     )

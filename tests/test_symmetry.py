@@ -1,15 +1,26 @@
 """Drawings of one sheet: DFT could not tell them apart, and what a network makes of them has a mean and a spread."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
-from own_models import rattled, write_model
+from own_models import EDNN, rattled, write_model
 
 from extensive import Calculator, keys
 from extensive.errors import InputError
 from extensive.evaluation import FORCES_COLUMN, metrics, predict
 from extensive.models import load_model
-from extensive.symmetry import DRAWINGS, UPRIGHT_DRAWINGS, drawings_for, drawings_of, redrawn, turned_back
+from extensive.symmetry import (
+    DRAWINGS,
+    SHIFTED_DRAWINGS,
+    UPRIGHT_DRAWINGS,
+    drawings_for,
+    drawings_of,
+    knows_exchange,
+    redrawn,
+    turned_back,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +33,7 @@ def by_pairs(atoms):
     return atoms.get_potential_energy(), atoms.get_forces()
 
 
-@pytest.mark.parametrize("drawing", DRAWINGS + UPRIGHT_DRAWINGS)
+@pytest.mark.parametrize("drawing", sorted({*DRAWINGS, *UPRIGHT_DRAWINGS, *SHIFTED_DRAWINGS}, key=str))
 def test_a_drawing_is_the_same_sheet(drawing):
     sheet = rattled()
     energy, forces = by_pairs(sheet)
@@ -45,6 +56,16 @@ def test_a_network_that_met_no_exchanged_sheet_is_asked_about_none(model, tmp_pa
     drawn = drawings_of(potential, rattled())
     assert all(np.allclose(sheet.cell, rattled().cell) for sheet in drawn)
     assert np.unique(potential.energies(drawn).round(9)).size == len(UPRIGHT_DRAWINGS) == 8
+
+
+@pytest.mark.parametrize(("symmetry", "both_ways"), [("mirrors", False), ("square", True)])
+def test_a_network_with_symmetries_of_its_own_is_asked_about_shifts(tmp_path, symmetry, both_ways):
+    config = dataclasses.replace(EDNN, symmetry=symmetry)
+    potential = load_model(write_model(tmp_path / "tied", config, exchange=False))
+    assert drawings_for(potential) == SHIFTED_DRAWINGS
+    assert knows_exchange(potential) == both_ways
+    drawn = drawings_of(potential, rattled())
+    assert np.unique(potential.energies(drawn).round(9)).size == len(SHIFTED_DRAWINGS) == 8
 
 
 def test_a_symmetric_calculator_is_the_mean_and_its_forces_the_gradient(model):

@@ -27,7 +27,7 @@ from extensive.inference import Engine
 from extensive.models import Potential, load_model
 from extensive.paths import MODELS, repository_root
 from extensive.raster import check_sheet
-from extensive.symmetry import drawings_for, drawings_of, turned_back
+from extensive.symmetry import drawings_for, drawings_of, knows_exchange, turned_back
 from extensive.training.loop import pick_device
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -68,7 +68,7 @@ def check_domain(atoms: Atoms, potential: Potential, extrapolate: bool = False, 
     lengths = np.diag(np.asarray(atoms.cell))[:2]
     if not extrapolate:
         _check_cell(lengths, potential, name)
-    check_bonds(atoms, potential.metadata, name, extrapolate)
+    check_bonds(atoms, potential.metadata, name, extrapolate, knows_exchange(potential))
 
 
 def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:

@@ -70,18 +70,13 @@ def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
     return {"bond_range_A": [low[1], high[1]], "closest_A": low[0], "bond_direction_range": [low[2], high[2]]}
 
 
-def learned_exchange(metadata: Mapping[str, Any]) -> bool:
-    """Whether the model of this metadata met sheets with x and y exchanged; True where nothing is known."""
-    if "training" not in metadata:
-        return True
-    augmentation = metadata["training"].get("augmentation")
-    return augmentation is not None and bool(augmentation.get("transpose", True))
-
-
-def check_bonds(atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolate: bool = False) -> None:
+def check_bonds(
+    atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolate: bool = False, both_ways: bool = True
+) -> None:
     """Raise InputError for a sheet outside what the model of this metadata was trained on.
 
-    Overlapping atoms are always refused; with `extrapolate` nothing else is.
+    `both_ways`: the model takes a sheet whose x and y are exchanged as well as the sheet itself. Overlapping atoms are
+    always refused; with `extrapolate` nothing else is.
     """
     closest, mean, direction = bonds(atoms)
     if closest < OVERLAP_A:
@@ -100,7 +95,7 @@ def check_bonds(atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolat
             f"{name}: two atoms are {closest:.3f} A apart; in training none were nearer than {least:.3f} A"
         )
     directions = metadata.get("bond_direction_range")
-    if directions and not learned_exchange(metadata):
+    if directions and not both_ways:
         low, high = directions[0] - DIRECTION_MARGIN, directions[1] + DIRECTION_MARGIN
         if not low <= direction <= high:
             # cos 6 theta changes its sign when x and y are exchanged.

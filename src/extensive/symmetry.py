@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from extensive.domain import learned_exchange
 from extensive.models import Potential
 
 
@@ -31,24 +30,40 @@ class Drawing:
         return mirrored[::-1] if self.exchange else mirrored
 
 
-def _eight(exchange: bool) -> tuple[Drawing, ...]:
-    """Each mirror at two of eight shifts, the second a quarter of a step further and, with `exchange`, exchanged."""
+def _eight(mirror: bool, exchange: bool) -> tuple[Drawing, ...]:
+    """One at each of eight shifts, the second four a quarter of a step further than the first; mirrored in four ways
+    and, further, exchanged.
+    """
     return tuple(
-        Drawing((x / 2 + further / 4, y / 2 + further / 4), (bool(x), bool(y)), exchange and bool(further))
-        for further in (0, 1)
+        Drawing(
+            (x / 2 + further / 4, y / 2 + further / 4), (mirror and bool(x), mirror and bool(y)), exchange and further
+        )
+        for further in (False, True)
         for x in (0, 1)
         for y in (0, 1)
     )
 
 
-# The eight symmetries of a square grid; and drawings for a network that met sheets lying one way only.
-DRAWINGS = _eight(exchange=True)
-UPRIGHT_DRAWINGS = _eight(exchange=False)
+# The eight symmetries of a square grid; those of a network that met sheets lying one way only; and shifts alone, for
+# one whose layers have the others by construction.
+DRAWINGS = _eight(mirror=True, exchange=True)
+UPRIGHT_DRAWINGS = _eight(mirror=True, exchange=False)
+SHIFTED_DRAWINGS = _eight(mirror=False, exchange=False)
 
 
 def drawings_for(potential: Potential) -> tuple[Drawing, ...]:
-    """The eight drawings that the network of `potential` was trained to call the same."""
-    return DRAWINGS if learned_exchange(potential.metadata) else UPRIGHT_DRAWINGS
+    """Eight drawings that the network of `potential` was trained to call the same, and is not bound to."""
+    if potential.config.symmetry != "none":
+        return SHIFTED_DRAWINGS
+    return DRAWINGS if knows_exchange(potential) else UPRIGHT_DRAWINGS
+
+
+def knows_exchange(potential: Potential) -> bool:
+    """Whether the network met sheets with x and y exchanged or is bound to that symmetry; True if nothing is known."""
+    if potential.config.symmetry == "square" or "training" not in potential.metadata:
+        return True
+    augmentation = potential.metadata["training"].get("augmentation")
+    return augmentation is not None and bool(augmentation.get("transpose", True))
 
 
 def redrawn(atoms: Atoms, drawing: Drawing, step_A: Sequence[float]) -> Atoms:

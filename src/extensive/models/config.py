@@ -10,6 +10,8 @@ from extensive.raster import Channels, channel_count
 
 FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convolutional", "mlp")}
 
+SYMMETRIES = ("none", "mirrors", "square")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -36,6 +38,7 @@ class ModelConfig:
     blocks: int = 3  # residual blocks of one 3x3 layer each, at the stem's total stride
     dilations: tuple[int, ...] | None = None  # of the blocks' 3x3 layers, one each; None: 1, no holes
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
+    symmetry: str = "none"  # ednn 'convolutional': what its layers are tied by; see extensive.models.tied
     readout: str = "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
 
     def __post_init__(self) -> None:
@@ -50,6 +53,12 @@ class ModelConfig:
             raise InputError(f"model outputs: {self.outputs}; an ednn sums one number per tile")
         if self.dims not in (2, 3) or (self.dims == 3 and self.form != "open"):
             raise InputError(f"model dims: {self.dims}; 2, or 3 for a cnn of form 'open'")
+        if self.symmetry not in SYMMETRIES:
+            raise InputError(f"model symmetry: {self.symmetry!r}; it must be one of {list(SYMMETRIES)}")
+        if self.symmetry != "none" and (self.network, self.form) != ("ednn", "convolutional"):
+            raise InputError(
+                f"model symmetry: {self.symmetry!r}; only an ednn with tile_network: convolutional has one"
+            )
         if self.readout not in ("plain", "density"):
             raise InputError(f"model readout: {self.readout!r}; it must be 'plain' or 'density'")
         if self.dilations is not None and (len(self.dilations) != self.blocks or min(self.dilations, default=1) < 1):

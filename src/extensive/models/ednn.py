@@ -59,6 +59,7 @@ class EDNN(nn.Module):
                 outputs,
                 config.pitch_channels,
                 config.dilations,
+                config.symmetry,
             )
             _, self.stride = self.tile_network.receptive_field()
             self.context_px = self.tile_network.context_px()

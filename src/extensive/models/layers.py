@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from extensive.errors import InputError
 from extensive.models.functions import silu, wrap_pad
+from extensive.models.tied import TiedConv, TiedLinear
 
 # Along x, along y, and the shear of the pixels, which only grids that a sheet is turned against have.
 PITCH_FEATURES = 3
@@ -24,9 +25,21 @@ class PitchConv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, pitch: bool, gain: float = 1.0, dilation: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        pitch: bool,
+        gain: float = 1.0,
+        dilation: int = 1,
+        symmetry: str = "none",
+        scalars: tuple[bool, bool] = (False, False),
     ):
-        """`gain` scales He-style initial weights; 0 starts the layer silent. `dilation`: pixels from tap to tap."""
+        """`gain` scales He-style initial weights; 0 starts the layer silent. `dilation`: pixels from tap to tap.
+
+        With a `symmetry` kernels are tied, and `scalars` says whether inputs, outputs are scalars; see `TiedConv`.
+        """
         super().__init__()
         if kernel < stride or (kernel - stride) % 2:
             raise InputError(
@@ -35,13 +48,20 @@ class PitchConv(nn.Module):
             )
         self.kernel, self.stride, self.dilation = kernel, stride, dilation
         self.pad = (dilation * (kernel - 1) + 1 - stride) // 2
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, dilation=dilation)
-        nn.init.normal_(self.conv.weight, std=gain / math.sqrt(inputs * kernel * kernel))
-        nn.init.zeros_(self.conv.bias)
-        self.film = nn.Linear(PITCH_FEATURES, 2 * outputs) if pitch else None
-        if self.film is not None:
-            nn.init.zeros_(self.film.weight)
-            nn.init.zeros_(self.film.bias)
+        if symmetry == "none":
+            self.conv = nn.Conv2d(inputs, outputs, kernel, stride, dilation=dilation)
+            self.film = nn.Linear(PITCH_FEATURES, 2 * outputs) if pitch else None
+            free, offsets, film = self.conv.weight, self.conv.bias, self.film
+        else:
+            self.conv = TiedConv(inputs, outputs, kernel, stride, dilation, symmetry, scalars)
+            free, offsets = self.conv.free, self.conv.free_bias
+            self.film = TiedLinear(PITCH_FEATURES, 2 * len(offsets), symmetry) if pitch else None
+            film = self.film.linear if pitch else None
+        nn.init.normal_(free, std=gain / math.sqrt(inputs * kernel * kernel))
+        nn.init.zeros_(offsets)
+        if film is not None:
+            nn.init.zeros_(film.weight)
+            nn.init.zeros_(film.bias)
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """(B, C, H, W), pitch features -> (B, C', H', W'); `periodic` wraps, with a `twist`: H' = H / stride."""
@@ -63,10 +83,11 @@ class PitchConv(nn.Module):
 
     def folded(self, pitch: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of the plain convolution that this layer is at one pitch: features (2,) or (3,)."""
+        weight, bias = self.conv.weight, self.conv.bias
         if self.film is None:
-            return self.conv.weight, self.conv.bias
+            return weight, bias
         gain, shift = self.film(_with_shear(pitch)).chunk(2)
-        return self.conv.weight * (1.0 + gain)[:, None, None, None], self.conv.bias * (1.0 + gain) + shift
+        return weight * (1.0 + gain)[:, None, None, None], bias * (1.0 + gain) + shift
 
     def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
         # Weights of before there was shear: a network that is not told of it.
@@ -84,11 +105,11 @@ def _with_shear(pitch: Tensor) -> Tensor:
 class ResidualBlock(nn.Module):
     """x cropped + 1x1(silu(3x3(silu(x)))), valid; the branch starts small, so depth costs no stability."""
 
-    def __init__(self, width: int, pitch: bool, gain: float, dilation: int = 1):
+    def __init__(self, width: int, pitch: bool, gain: float, dilation: int = 1, symmetry: str = "none"):
         super().__init__()
         self.dilation = dilation
-        self.spatial = PitchConv(width, width, 3, 1, pitch, math.sqrt(2.0), dilation)
-        self.mix = PitchConv(width, width, 1, 1, False, gain=gain)
+        self.spatial = PitchConv(width, width, 3, 1, pitch, math.sqrt(2.0), dilation, symmetry)
+        self.mix = PitchConv(width, width, 1, 1, False, gain=gain, symmetry=symmetry)
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """(B, C, H, W) -> (B, C, H - 2 d, W - 2 d) at dilation d, or the same size if `periodic`."""
@@ -115,8 +136,9 @@ class Trunk(nn.Module):
         outputs: int,
         pitch: bool,
         dilations: Sequence[int] | None = None,
+        symmetry: str = "none",
     ):
-        """`dilations`: of each block's 3x3 layer, None for 1 throughout."""
+        """`dilations`: of each block's 3x3 layer, None for 1 throughout. `symmetry`: see `extensive.models.tied`."""
         super().__init__()
         layers, channels = [], inputs
         if not stem:
@@ -126,17 +148,20 @@ class Trunk(nn.Module):
             raise InputError(f"model stem: last layer has width {stem[-1][0]}; it must be the blocks' width {width}")
         for number, ((_, kernel, stride), wide) in enumerate(zip(stem, widths, strict=True)):
             gain = 1.0 if number == 0 else math.sqrt(2.0)
-            layers.append(PitchConv(channels, wide, kernel, stride, pitch, gain))
+            scalars = number == 0, False
+            layers.append(PitchConv(channels, wide, kernel, stride, pitch, gain, symmetry=symmetry, scalars=scalars))
             channels = wide
         self.stem = nn.ModuleList(layers)
         gain = math.sqrt(2.0 / max(1, blocks))
         dilations = dilations or [1] * blocks
-        self.blocks = nn.ModuleList(ResidualBlock(width, pitch, gain, dilation) for dilation in dilations)
+        self.blocks = nn.ModuleList(ResidualBlock(width, pitch, gain, dilation, symmetry) for dilation in dilations)
         head_layers = []
         for wide in head:
-            head_layers.append(PitchConv(channels, wide, 1, 1, pitch, math.sqrt(2.0)))
+            head_layers.append(PitchConv(channels, wide, 1, 1, pitch, math.sqrt(2.0), symmetry=symmetry))
             channels = wide
-        head_layers.append(PitchConv(channels, outputs, 1, 1, False, gain=0.1))
+        head_layers.append(
+            PitchConv(channels, outputs, 1, 1, False, gain=0.1, symmetry=symmetry, scalars=(False, True))
+        )
         self.head = nn.ModuleList(head_layers)
 
     def forward(self, x: Tensor, pitch: Tensor | None = None, periodic: bool = False, twist: int = 0) -> Tensor:
