@@ -20,6 +20,9 @@ CONFIGS = {
     "ednn-convolutional": ModelConfig(
         "ednn", "convolutional", channels=("B", "C", "N"), pitch_channels=True, focus_px=8, readout="density"
     ),
+    "ednn-mirrors": ModelConfig(
+        "ednn", "convolutional", channels=("B", "C", "N"), pitch_channels=True, focus_px=8, symmetry="mirrors"
+    ),
 }
 
 

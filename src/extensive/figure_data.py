@@ -179,9 +179,10 @@ def _drawn_modules(module: nn.Module) -> list[nn.Module]:
     """Convolutions, dense layers and residual blocks (whole), without the small linear maps of the pitch."""
     found = []
     for child_name, child in module.named_children():
+        if child_name == "film":
+            continue
         if isinstance(child, (*CONVOLUTIONS, nn.Linear, ResidualBlock)):
-            if child_name != "film":
-                found.append(child)
+            found.append(child)
         else:
             found += _drawn_modules(child)
     return found
