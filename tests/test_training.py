@@ -90,6 +90,34 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert any(not torch.equal(same[0][key], other[key]) for key in other)
 
 
+def test_a_training_goes_on_from_given_weights(tmp_path):
+    _, first, structures = fit(tmp_path, "first-seed3", samples=160, seed=3)
+    # At a rate of nothing the weights stay those that it began with, and so do scale and reference energies.
+    start = {"initial_weights": str(tmp_path / "first-seed{seed}.pt"), "seed": 3}
+    _, same, _ = fit(tmp_path, "same", count=6, samples=24, learning_rate=1e-30, **start)
+    assert same.energies(structures) == pytest.approx(first.energies(structures), abs=1e-5)
+    assert same.metadata["initial_weights_sha256"] == read_json(tmp_path / "first-seed3.json")["weights_sha256"]
+    assert same.metadata["n_train"] == 6
+    curve, further, _ = fit(tmp_path, "further", samples=16, **start)
+    assert curve["loss"].iloc[0] < 0.5 * fit(tmp_path, "new", samples=16)[0]["loss"].iloc[0]
+    assert further.reference_energies_eV == first.reference_energies_eV
+    with pytest.raises(InputError, match="a network with stem .* they must be alike"):
+        fit(tmp_path, "wider", model={**MODEL, "stem": [[32, 4, 2]], "width": 32}, **start)
+    with pytest.raises(InputError, match="none"):
+        fit(tmp_path, "x", initial_weights="none.pt")
+
+
+def test_excluded_data_sets_are_not_learned_from(tmp_path):
+    structures = [sheet(i) for i in range(8)]
+    for atoms in structures[4:6]:
+        atoms.info[keys.DATASET] = "other-wide-rattle"
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    settings = {"samples": 8, "augmentation": {"pitch": 0.0}, "exclude": ["*-wide-rattle"]}
+    arguments = structures, {"train": names[:6], "validation": names[6:]}, tmp_path / "m", tmp_path / "m.csv", "cpu"
+    assert train_model("m", {**MODEL, "training": settings}, *arguments).network is not None
+    assert load_model(tmp_path / "m").metadata["n_train"] == 4
+
+
 def test_the_papers_recipe_learns_from_image_files(tmp_path):
     model = {
         "network": "cnn",

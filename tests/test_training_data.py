@@ -13,7 +13,7 @@ from extensive.errors import InputError
 from extensive.training import augment
 from extensive.training.data import ShapeRule, batch_shapes, training_batches
 from extensive.training.reference_energies import fit_reference_energies
-from extensive.training.splits import assign_sets, check_honest
+from extensive.training.splits import assign_sets, check_honest, learns_from
 
 # ---- splits
 
@@ -52,8 +52,21 @@ def test_dishonest_splits_are_refused():
     copy.info[keys.STRUCTURE_ID] = "graphene-rattle-99999"
     with pytest.raises(InputError, match="same geometry"):
         check_honest({**splits, "test": [*splits["test"], "graphene-rattle-99999"]}, [*structures, copy])
-    with pytest.raises(InputError, match=r"set: 'train' is not one of"):
-        assign_sets(structures, {**SETS, "graphene-md-independent": "train"}, seed=1)
+    with pytest.raises(InputError, match=r"set: 'test' is not one of"):
+        assign_sets(structures, {**SETS, "graphene-md-independent": "test"}, seed=1)
+
+
+def test_data_sets_may_be_learned_from_as_a_whole_and_leave_the_test_sets_as_they_were():
+    structures = mixture()
+    before, after = (
+        assign_sets(structures, {**SETS, "graphene-md-independent": set_of}, seed=1)
+        for set_of in ("independent-md", "train")
+    )
+    check_honest(after, structures)
+    assert set(after["train"]) == {*before["train"], *before["independent-md"]}
+    assert (after["test"], after["validation"]) == (before["test"], before["validation"])
+    assert learns_from("hbn-rattle", ["*-wide-rattle", "hbn-md"])
+    assert not learns_from("graphene-wide-rattle", ["*-wide-rattle"])
 
 
 # ---- reference energies

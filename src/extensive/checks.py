@@ -1,5 +1,6 @@
 """What a configuration must hold beyond its schema: what the rules refuse before any job, in one place."""
 
+import fnmatch
 from typing import Any
 
 from extensive.errors import InputError
@@ -26,7 +27,10 @@ def check_config(config: dict[str, Any]) -> None:
         raise InputError("models: nothing to train on; a data set needs 'set: development'")
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
-        TrainingSettings.from_dict(model["training"])
+        training = TrainingSettings.from_dict(model["training"])
+        for pattern in training.exclude:
+            if not fnmatch.filter(structures["datasets"], pattern):
+                raise InputError(f"models.{name}.training.exclude: {pattern!r} is none of structures.datasets")
     lengths = [entry["length"] for entry in structures["ising"]]
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:

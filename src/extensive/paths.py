@@ -1,6 +1,8 @@
 """The one owner of where published things are. Paths are relative to the repository's root."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PUBLISHED = Path("results/published")
 LABELS = PUBLISHED / "labels"
@@ -26,3 +28,9 @@ SCHEMA = Path("workflow/schemas/config.schema.yaml")
 def published_labels(dataset: str) -> Path:
     """Archive file of one data set."""
     return LABELS / f"{dataset}.extxyz.gz"
+
+
+def initial_weights(training: Mapping[str, Any]) -> str | None:
+    """Weights that a training (an entry of `models.<name>.training`) goes on from; None for random ones."""
+    path = training["initial_weights"]
+    return path and path.replace("{seed}", str(training["seed"]))

@@ -12,6 +12,8 @@ os.environ.update(PYTHONPATH=str(ROOT / "src"))
 
 from extensive.config import complete_config
 from extensive.errors import InputError
+from extensive.paths import initial_weights
+from extensive.training.splits import learns_from
 
 try:
     # In place: rules and captions read `config`, and Snakemake keeps that very object.
@@ -88,7 +90,14 @@ def fixed_images(model: str) -> list[str]:
     """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
     if TRAINED[model]["training"]["augmentation"] is not None:
         return []
-    return expand(result("raster/{dataset}.h5"), dataset=DEVELOPMENT)
+    exclude = TRAINED[model]["training"]["exclude"]
+    return expand(result("raster/{dataset}.h5"), dataset=[n for n in LEARNED if learns_from(n, exclude)])
+
+
+def begun_weights(model: str) -> list[str]:
+    """Weights, and what describes them, that a model's training goes on from; none for a new one."""
+    first = initial_weights(TRAINED[model]["training"])
+    return [first, str(Path(first).with_suffix(".json"))] if first else []
 
 
 def data_sets(part: str) -> list[str]:

@@ -6,6 +6,10 @@ MODELS = {name: model for name, model in config["models"].items() if model["imag
 # Networks of users' own images; see rule train_images.
 IMAGE_MODELS = [name for name in config["models"] if name not in MODELS]
 DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]["set"] == "development"]
+# What is learned from: those, and data sets that have no test of their own.
+LEARNED = [
+    name for name in SHEETS if config["structures"]["datasets"][name]["set"] in ("development", "train")
+]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
@@ -23,6 +27,7 @@ TRAINING_CODE = (
     "images",
     "models",
     "oblique",
+    "paths",
     "training",
 )
 
@@ -60,8 +65,9 @@ rule splits:
 
 rule train:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=DEVELOPMENT),
+        structures=expand(result("reference/{dataset}.extxyz"), dataset=LEARNED),
         images=lambda wildcards: fixed_images(wildcards.model),
+        initial=lambda wildcards: begun_weights(wildcards.model),
         splits=result("splits.json"),
         code=code(*TRAINING_CODE),
     output:

@@ -91,6 +91,11 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Potentia
     return Potential(network.to(device).eval(), references, scale, shift, metadata)
 
 
+def weights_digest(path: str | Path) -> str:
+    """SHA-256 of a model's weights, as its metadata has it. Raises InputError for a file that is not there."""
+    return str(read_json(_paths(path)[1])["weights_sha256"])
+
+
 def _paths(path: str | Path) -> tuple[Path, Path]:
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".pt", ".json") else path

@@ -15,7 +15,9 @@ from extensive.domain import measure
 from extensive.errors import InputError
 from extensive.images import read_images
 from extensive.io import atomic_path, digest
-from extensive.models import ModelConfig, Potential, build_model, save_model
+from extensive.models import ModelConfig, Potential, build_model, load_model, save_model
+from extensive.models.files import weights_digest
+from extensive.paths import initial_weights
 from extensive.training.augment import repeat_to
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
@@ -23,7 +25,10 @@ from extensive.training.loop import Result, pick_device, train
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import fit_reference_energies
 from extensive.training.settings import TrainingSettings
+from extensive.training.splits import learns_from
 
+# Sets that a training meets.
+FITTED = (keys.TRAIN, keys.VALIDATION)
 # A cell this far off the mean does not share one image shape with the others.
 LARGEST_PITCH_DEVIATION = 0.15
 
@@ -55,16 +60,22 @@ def train_model(
             " images of a fixed size or of whole tiles cannot be turned"
         )
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
-    missing = [member for part in (keys.TRAIN, keys.VALIDATION) for member in splits[part] if member not in by_id]
+    missing = [member for part in FITTED for member in splits[part] if member not in by_id]
     if missing:
         raise InputError(f"models.{name}: {missing[0]} is in the splits but not among the labelled structures")
-    members = choose(splits[keys.TRAIN], settings.labels, settings.seed)
+    allowed = {
+        part: [member for member in splits[part] if learns_from(by_id[member].info[keys.DATASET], settings.exclude)]
+        for part in FITTED
+    }
+    members = choose(allowed[keys.TRAIN], settings.labels, settings.seed)
     learned = with_target([by_id[member] for member in members], settings.target)
-    held = with_target([by_id[member] for member in splits[keys.VALIDATION]], settings.target)
+    held = with_target([by_id[member] for member in allowed[keys.VALIDATION]], settings.target)
     elements = _elements(config, learned)
-    references = fit_reference_energies(learned, elements)
     torch.manual_seed(settings.seed)
-    potential = Potential(build_model(config), references)
+    first = initial_weights(settings.to_dict())
+    potential = _going_on(name, config, elements, first) if first else None
+    references = potential.reference_energies_eV if first else fit_reference_energies(learned, elements)
+    potential = potential or Potential(build_model(config), references)
     shape_of = ShapeRule(
         config.pixel_size_A,
         potential.network.multiple_px,
@@ -87,7 +98,8 @@ def train_model(
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))
     data = digest([[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members])
-    mark = stamp({"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}, {"train": data})
+    begun = {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}
+    mark = stamp(begun, {"train": data} | ({"initial_weights": weights_digest(first)} if first else {}))
     result = train(
         potential,
         train_sheets,
@@ -99,6 +111,7 @@ def train_model(
         mark,
         progress=name,
         ranks=ranks,
+        fresh=first is None,
     )
     trained = result.potential.cpu()
     if not ranks.first:
@@ -106,7 +119,11 @@ def train_model(
         return trained
     with atomic_path(curve) as temporary:
         pd.DataFrame(result.curve).to_csv(temporary, index=False)
-    save_model(path, trained, _metadata(name, settings, learned, held, result, mark, where))
+    metadata = _metadata(name, settings, learned, held, result, mark, where)
+    if first:
+        metadata["initial_weights_sha256"] = weights_digest(first)
+    trained.metadata.clear()  # what is left of it is of the weights that the training began with
+    save_model(path, trained, metadata)
     ranks.leave()
     return trained
 
@@ -119,6 +136,20 @@ def choose(members: Sequence[str], count: int | None, seed: int) -> list[str]:
         return list(members)
     order = np.random.default_rng([seed, 1]).permutation(len(members))[:count]
     return [members[i] for i in sorted(order)]
+
+
+def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: str) -> Potential:
+    """The potential that a training goes on from, of the same network and knowing all elements."""
+    where = f"models.{name}: training.initial_weights {first}"
+    potential = load_model(first)
+    if potential.config != config:
+        old, new = potential.config.to_dict(), config.to_dict()
+        key = next(key for key in new if old[key] != new[key])
+        raise InputError(f"{where}: a network with {key} {old[key]}; this one has {new[key]}, and they must be alike")
+    unknown = sorted(set(elements) - set(potential.elements))
+    if unknown:
+        raise InputError(f"{where}: knows {potential.elements}; the structures have {unknown[0]} as well")
+    return potential
 
 
 def _elements(config: ModelConfig, structures: Sequence[Atoms]) -> list[str]:
@@ -134,7 +165,7 @@ def _check_one_size(name: str, structures: Sequence[Atoms]) -> None:
     if deviation.max() > LARGEST_PITCH_DEVIATION:
         raise InputError(
             f"models.{name}: a cnn takes one image size, but the cell of {worst} is"
-            f" {100 * deviation.max():.0f} % off the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %"
+            f" {100 * deviation.max():.0f} % off the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %; training.exclude leaves its data set out"
         )
 
 

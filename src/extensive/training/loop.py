@@ -215,8 +215,11 @@ def train(
     stamp: str = "",
     progress: str = "training",
     ranks: Ranks | None = None,
+    fresh: bool = True,
 ) -> Result:
-    """Train the network of `potential` in place, and set its scale; each of several `ranks` ends with the same.
+    """Train the network of `potential` in place; each of several `ranks` ends with the same.
+
+    A `fresh` one, which goes on from no earlier training, gets its scale and the statistics of its images first.
 
     Continues from the folder `checkpoints` if what lies there bears this training's `stamp`. Raises
     InputError for an empty training set, and for a loss that is no longer finite.
@@ -224,7 +227,8 @@ def train(
     if not train_sheets:
         raise InputError(f"{progress}: the training set is empty")
     ranks = ranks or Ranks()
-    fit_output(potential, train_sheets, settings.scaling, shape_of)
+    if fresh:
+        fit_output(potential, train_sheets, settings.scaling, shape_of)
     units = fit_units(train_sheets, settings.scaling)
     potential.to(device)
     averaged = copy.deepcopy(potential) if settings.ema else potential

@@ -21,6 +21,8 @@ class TrainingSettings:
     batch_size: int = 8
     seed: int = 0
     labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
+    exclude: tuple[str, ...] = ()  # data sets not to learn from, names or patterns
+    initial_weights: str | None = None  # weights to go on from; `{seed}` stands for the seed
     target: str = "energy"  # or a part of it; see extensive.components
     forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
     energy_weight: float = 1.0
@@ -76,7 +78,7 @@ class TrainingSettings:
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"training.{unknown[0]}: unknown key; known keys: {', '.join(sorted(known))}")
-        values = dict(values)
+        values = {**values, "exclude": tuple(values.get("exclude", ()))}
         if isinstance(values.get("augmentation"), dict):
             values["augmentation"] = Augmentation(**values["augmentation"])
         return cls(**values)

@@ -1,13 +1,14 @@
 """Who may be learned from: every structure belongs to exactly one set, and the sets stay apart.
 
-Structures of a `development` data set are divided between train, validation and test; all other data sets are
-test sets as a whole, named by their configuration. Nothing is chosen by looking at a test set: checkpoints
-and hyperparameters are chosen on `validation`.
+Structures of a `development` data set are divided between train, validation and test, those of a `train` one are all
+learned from; all other data sets are test sets as a whole, named by their configuration. Nothing is chosen by looking
+at a test set: checkpoints and hyperparameters are chosen on `validation`.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 import numpy as np
 from ase import Atoms
@@ -31,8 +32,8 @@ def assign_sets(
     seed, data set and block) is test and another is validation: random, spread evenly over the data sets, and
     unchanged for every structure already there when the archive grows. Pristine sheets are always trained on.
     Frames of a development trajectory go alternately to train and (every `md_test_every`-th) to test, never
-    to validation: that is the correlated test of the papers. Frames of all other data sets go to the set that
-    the data set names.
+    to validation: that is the correlated test of the papers. All other data sets go to the set that they name as a
+    whole, which may be train.
 
     Raises InputError for a data set without a set, or a set that does not exist.
     """
@@ -48,7 +49,7 @@ def assign_sets(
         if belongs is None:
             raise InputError(f"{name}: data set '{dataset}' is not in structures.datasets, so it has no set")
         if belongs != DEVELOPMENT:
-            if belongs not in sets or belongs in (keys.TRAIN, keys.VALIDATION, keys.TEST):
+            if belongs not in sets or belongs in (keys.VALIDATION, keys.TEST):
                 raise InputError(f"structures.datasets.{dataset}.set: '{belongs}' is not one of {_choices()}")
             sets[belongs].append(name)
         elif atoms.info[keys.SAMPLER] == "md":
@@ -64,9 +65,7 @@ def assign_sets(
 
 
 def _choices() -> str:
-    return ", ".join(
-        [DEVELOPMENT, *(name for name in keys.SETS if name not in (keys.TRAIN, keys.VALIDATION, keys.TEST))]
-    )
+    return ", ".join([DEVELOPMENT, *(name for name in keys.SETS if name not in (keys.VALIDATION, keys.TEST))])
 
 
 def _development_set(name: str, dataset: str, seed: int, block: int) -> str:
@@ -77,6 +76,11 @@ def _development_set(name: str, dataset: str, seed: int, block: int) -> str:
     key = hashlib.sha256(f"{seed}:{dataset}:{group}".encode()).digest()
     test, validation = np.random.default_rng(list(key)).permutation(block)[:2]
     return keys.TEST if place == test else keys.VALIDATION if place == validation else keys.TRAIN
+
+
+def learns_from(dataset: str, exclude: Iterable[str]) -> bool:
+    """Whether a data set is none of those, names or patterns, that a network is not to learn from."""
+    return not any(fnmatchcase(dataset, pattern) for pattern in exclude)
 
 
 def parent_of(atoms: Atoms) -> str:
