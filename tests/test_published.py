@@ -1,19 +1,26 @@
 """What is published is whole: the archive covers the default preset, and tables agree with the files they quote."""
 
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from extensive.config import load_config
+from extensive.checks import check_config
+from extensive.config import complete_config
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
+from extensive.models import ModelConfig, load_model
+from extensive.paths import initial_weights
 from extensive.reference.archive import Archive, candidate_digests
 from extensive.reference.chunks import Store
 from extensive.reference.dynamics import Dynamics, trajectory_digest
 from extensive.reference.settings import DFTSettings
 from extensive.structures import generate_dataset
+from extensive.studies import merged
+from extensive.training.splits import learns_from
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "results" / "published"
@@ -29,9 +36,16 @@ def archive() -> Archive:
     return archive
 
 
-def test_the_archive_covers_the_default_preset(archive, tmp_path):
-    """Else the default preset would compute labels for hours instead of finishing in its 45 minutes."""
-    config = load_config(ROOT / "config" / "config.yaml")
+def configured(*names: str) -> dict:
+    """A preset with changes to it, as Snakemake puts several files together."""
+    files = [yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()) for name in names]
+    return complete_config(functools.reduce(merged, files))
+
+
+@pytest.mark.parametrize("names", [("config",), ("config", "more-labels")], ids=" with ".join)
+def test_the_archive_covers_the_default_preset_and_what_goes_on_from_it(names, archive, tmp_path):
+    """Else they would compute labels for hours instead of finishing in the minutes that they say."""
+    config = configured(*names)
     settings = DFTSettings.from_config(config["reference"]["dft"])
     accept = config["reference"]["labels"]["accept_gpaw"]
     store = Store(tmp_path, archive, settings, accept)
@@ -85,6 +99,20 @@ def test_metrics_are_those_of_the_predictions(file):
     if quoted is not None:
         # The table holds a finite number of digits.
         assert error.mean() == pytest.approx(quoted, rel=1e-3, abs=1e-3)
+
+
+def test_what_goes_on_from_published_weights_finds_them_and_leaves_the_cnns_their_labels():
+    config = configured("config", "more-labels")
+    check_config(config)
+    added = [name for name, spec in config["structures"]["datasets"].items() if spec["set"] == "train"]
+    assert added
+    for name, model in config["models"].items():
+        training = model["training"]
+        assert [learns_from(dataset, training["exclude"]) for dataset in added] == [name == "ednn"] * len(added)
+        for seed in range(config["studies"]["seeds"]) if name == "ednn" else ():
+            first = load_model(ROOT / initial_weights({**training, "seed": seed}))
+            assert first.config == ModelConfig.from_dict(model)
+            assert first.metadata["training"]["seed"] == seed
 
 
 @published

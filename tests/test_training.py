@@ -101,7 +101,7 @@ def test_a_training_goes_on_from_given_weights(tmp_path):
     curve, further, _ = fit(tmp_path, "further", samples=16, **start)
     assert curve["loss"].iloc[0] < 0.5 * fit(tmp_path, "new", samples=16)[0]["loss"].iloc[0]
     assert further.reference_energies_eV == first.reference_energies_eV
-    with pytest.raises(InputError, match="a network with stem .* they must be alike"):
+    with pytest.raises(InputError, match=r"a network with stem .* they must be alike"):
         fit(tmp_path, "wider", model={**MODEL, "stem": [[32, 4, 2]], "width": 32}, **start)
     with pytest.raises(InputError, match="none"):
         fit(tmp_path, "x", initial_weights="none.pt")

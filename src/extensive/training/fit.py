@@ -165,7 +165,8 @@ def _check_one_size(name: str, structures: Sequence[Atoms]) -> None:
     if deviation.max() > LARGEST_PITCH_DEVIATION:
         raise InputError(
             f"models.{name}: a cnn takes one image size, but the cell of {worst} is"
-            f" {100 * deviation.max():.0f} % off the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %; training.exclude leaves its data set out"
+            f" {100 * deviation.max():.0f} % off the mean; at most {100 * LARGEST_PITCH_DEVIATION:.0f} %;"
+            " training.exclude leaves its data set out"
         )
 
 
