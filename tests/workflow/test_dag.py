@@ -56,3 +56,19 @@ def test_peers_are_compared_only_when_asked_for(workflow_copy):
     assert "peer_mace" not in workflow_copy.planned(preset="config")
     planned = workflow_copy.planned("--cores", "2", "peers", preset="config")
     assert planned["peer_mace"] == planned["peers_compared"] == planned["figure_peers"] == 1
+
+
+def test_a_training_that_goes_on_needs_the_weights_of_its_own_seed(workflow_copy):
+    text = 'models: {ednn: {training: {seed: 1, initial_weights: "results/published/models/ednn-seed{seed}.pt"}}}'
+    (workflow_copy.root / "config" / "on.yaml").write_text(text)
+    configs = [f"config/{name}.yaml" for name in ("config", "more-labels", "on")]
+    files = ("--configfile", *configs, "--", "results/default/models/ednn.pt")
+    assert workflow_copy.planned(*files, preset=None)["train"] == 1
+    first = workflow_copy.root / "results/published/models/ednn-seed1.pt"
+    aside = first.rename(first.with_suffix(".aside"))
+    try:
+        done = workflow_copy.snakemake("--dry-run", *files, preset=None, check=False)
+    finally:
+        aside.rename(first)
+    assert done.returncode != 0
+    assert "results/published/models/ednn-seed1.pt" in done.stdout
