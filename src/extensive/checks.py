@@ -1,6 +1,5 @@
 """What a configuration must hold beyond its schema: what the rules refuse before any job, in one place."""
 
-import fnmatch
 from typing import Any
 
 from extensive.errors import InputError
@@ -12,6 +11,7 @@ def check_config(config: dict[str, Any]) -> None:
     from extensive.models import ModelConfig, build_model
     from extensive.reference.settings import DFTSettings
     from extensive.training.settings import TrainingSettings
+    from extensive.training.splits import check_excluded
     from extensive.user_files import files_of
 
     structures, models = config["structures"], config["models"]
@@ -28,9 +28,7 @@ def check_config(config: dict[str, Any]) -> None:
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
         training = TrainingSettings.from_dict(model["training"])
-        for pattern in training.exclude:
-            if not fnmatch.filter(structures["datasets"], pattern):
-                raise InputError(f"models.{name}.training.exclude: {pattern!r} is none of structures.datasets")
+        check_excluded(name, training.exclude, structures["datasets"])
     lengths = [entry["length"] for entry in structures["ising"]]
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:

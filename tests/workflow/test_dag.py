@@ -34,6 +34,15 @@ def test_unknown_key_is_named_in_one_line(workflow_copy):
     assert "Traceback" not in done.stdout
 
 
+def test_leaving_out_a_data_set_that_is_not_there_is_refused_in_one_line(workflow_copy):
+    done = workflow_copy.snakemake(
+        "--dry-run", "--config", 'models={"ednn": {"training": {"exclude": ["hbm-*"]}}}', check=False
+    )
+    assert done.returncode != 0
+    assert "models.ednn.training.exclude: 'hbm-*' is none of structures.datasets" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_every_rule_that_computes_declares_what_the_house_asks(workflow_copy):
     """conda, log, benchmark, resources on every rule with a script or shell."""
     for file in sorted((workflow_copy.root / "workflow" / "rules").glob("*.smk")):

@@ -13,6 +13,8 @@ LEARNED = [
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
+    for name, model in MODELS.items():
+        check_excluded(name, model["training"]["exclude"], SHEETS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}

@@ -83,6 +83,14 @@ def learns_from(dataset: str, exclude: Iterable[str]) -> bool:
     return not any(fnmatchcase(dataset, pattern) for pattern in exclude)
 
 
+def check_excluded(model: str, exclude: Iterable[str], datasets: Iterable[str]) -> None:
+    """Raise InputError for a name or pattern that leaves nothing out: a slip, and more would be learned from."""
+    names = list(datasets)
+    for pattern in exclude:
+        if all(learns_from(name, [pattern]) for name in names):
+            raise InputError(f"models.{model}.training.exclude: {pattern!r} is none of structures.datasets")
+
+
 def parent_of(atoms: Atoms) -> str:
     """What must stay on one side: the trajectory of an MD frame; a rattled structure stands for itself."""
     return atoms.info[keys.PARENT] if atoms.info[keys.SAMPLER] == "md" else atoms.info[keys.STRUCTURE_ID]
