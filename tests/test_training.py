@@ -116,6 +116,9 @@ def test_excluded_data_sets_are_not_learned_from(tmp_path):
     arguments = structures, {"train": names[:6], "validation": names[6:]}, tmp_path / "m", tmp_path / "m.csv", "cpu"
     assert train_model("m", {**MODEL, "training": settings}, *arguments).network is not None
     assert load_model(tmp_path / "m").metadata["n_train"] == 4
+    del structures[0].info[keys.DATASET]  # of no data set: learned from
+    train_model("m", {**MODEL, "training": settings}, *arguments)
+    assert load_model(tmp_path / "m").metadata["n_train"] == 4
 
 
 def test_the_papers_recipe_learns_from_image_files(tmp_path):

@@ -63,10 +63,9 @@ def train_model(
     missing = [member for part in FITTED for member in splits[part] if member not in by_id]
     if missing:
         raise InputError(f"models.{name}: {missing[0]} is in the splits but not among the labelled structures")
-    allowed = {
-        part: [member for member in splits[part] if learns_from(by_id[member].info[keys.DATASET], settings.exclude)]
-        for part in FITTED
-    }
+    # Structures from elsewhere may be of no data set: they are learned from.
+    dataset = {member: atoms.info.get(keys.DATASET, "") for member, atoms in by_id.items()}
+    allowed = {part: [m for m in splits[part] if learns_from(dataset[m], settings.exclude)] for part in FITTED}
     members = choose(allowed[keys.TRAIN], settings.labels, settings.seed)
     learned = with_target([by_id[member] for member in members], settings.target)
     held = with_target([by_id[member] for member in allowed[keys.VALIDATION]], settings.target)
