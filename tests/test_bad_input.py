@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from bad_input_cases import CASES, page
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extensive.config import complete_config, load_schema
@@ -52,6 +52,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(key=st.sampled_from(sorted(SCHEMA["properties"])), value=VALUES)
+@example(key="figures", value={"\n": None})
 def test_any_value_of_any_section_is_taken_or_refused_in_one_line(key, value):
     said = ""
     try:

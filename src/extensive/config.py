@@ -89,7 +89,9 @@ def _one_line(error: jsonschema.ValidationError, schema: dict[str, Any]) -> str:
         key = unknown[0] if unknown else "?"
         near = difflib.get_close_matches(str(key), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key '{'.'.join(filter(None, [where, str(key)]))}'; {hint}"
+        # A line break in a key must not make two lines of one.
+        named = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(key))
+        return f"unknown key '{'.'.join(filter(None, [where, named]))}'; {hint}"
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"key '{'.'.join(filter(None, [where, missing[0]]))}' is missing"
