@@ -11,7 +11,7 @@ from taught_sheets import SETS, mixture, sheet, teacher_energy
 from extensive import keys
 from extensive.errors import InputError
 from extensive.training import augment
-from extensive.training.data import ShapeRule, batch_shapes, training_batches
+from extensive.training.data import ShapeRule, batch_shapes, cut_batches, kinds_of_cells, training_batches
 from extensive.training.reference_energies import fit_reference_energies
 from extensive.training.splits import assign_sets, check_honest, learns_from
 
@@ -160,3 +160,30 @@ def test_a_batch_is_exchanged_whole_or_not_at_all(exchanging):
             assert [len(group.counts) for group in groups] == [structures] == [4]
             shapes.add(groups[0].shape)
     assert shapes == ({(64, 30), (30, 64)} if exchanging else {(64, 30)})
+
+
+def test_batches_are_of_one_kind_of_cell_and_no_sheet_is_left_out():
+    cells = ([12.3, 12.8], [24.6, 8.5], [12.7, 12.4], [4.9, 25.6])  # the third is the first one strained
+    sheets = [replace(as_sheet(sheet(i, "hbn-rattle", "hbn")), cell=np.array(cells[i % 4])) for i in range(38)]
+    kinds = kinds_of_cells(sheets)
+    assert kinds == [(0, 1, 0, 2)[i % 4] for i in range(38)]
+    batches = list(cut_batches(np.random.default_rng(0).permutation(38), kinds, 8))
+    assert sorted(i for batch in batches for i in batch) == list(range(38))
+    assert [len(batch) for batch in batches] == [8, 8, 8, 8, 6]  # as many as of one kind
+    assert sum(len({kinds[i] for i in batch}) == 1 for batch in batches) >= 4
+    # Of one kind they are the order cut into pieces, as it always was: trainings on it stay the same to the bit.
+    order = list(np.random.default_rng(1).permutation(38))
+    assert list(cut_batches(order, [0] * 38, 8)) == [order[first : first + 8] for first in range(0, 38, 8)]
+
+
+def test_sheets_of_a_rare_cell_are_turned_as_well():
+    cells = [[12.3, 12.8]] * 24 + [[24.6, 8.5]] * 8
+    sheets = [replace(as_sheet(sheet(i, "hbn-rattle", "hbn")), cell=np.array(cell)) for i, cell in enumerate(cells)]
+    choice = augment.Augmentation(transpose=False, rotation_deg=90.0)
+    rng, turned = np.random.default_rng(0), set()
+    for _ in range(20):
+        for groups, _, _ in training_batches(sheets, 8, choice, ShapeRule(0.4, 2), rng):
+            assert len(groups) == 1
+            if groups[0].torus is not None:
+                turned.add(round(float(groups[0].atoms.cells[0, 0]), 1))
+    assert turned == {12.3, 24.6}

@@ -23,6 +23,8 @@ EVALUATION_BATCH = 16
 # Cells of a training batch that differ by no more than this, as strained ones do, become images of one shape: a batch
 # in one piece takes half the time of one in four.
 SAME_CELL = 0.05
+# Batches are made of cells that differ by no more than this from each other's, as far as there are enough of them.
+ALIKE = 0.15
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,8 @@ def training_batches(
     that is behind.
     """
     ranks = ranks or Ranks()
-    order = rng.permutation(len(sheets))
-    for first in range(0, len(order), batch_size):
-        chosen = [sheets[i] for i in order[first : first + batch_size]]
+    for members in cut_batches(rng.permutation(len(sheets)), kinds_of_cells(sheets), batch_size):
+        chosen = [sheets[i] for i in members]
         # Every rank draws for all structures, so that the draws are those of one process.
         if augmentation is not None:
             # Of the whole batch, so that its images can have one shape.
@@ -172,6 +173,35 @@ def training_batches(
             torus, shapes = None, [shape_of(sheet.cell) for sheet in chosen]
         mine = slice(ranks.rank, None, ranks.size)
         yield group_by_shape(chosen[mine], shapes[mine], torus), len(chosen), sum(map(len, chosen))
+
+
+def kinds_of_cells(sheets: Sequence[Sheet]) -> list[int]:
+    """For each sheet the number of the kind of its cell: that of the first sheet whose cell it is like."""
+    firsts: list[np.ndarray] = []
+    kinds = []
+    for sheet in sheets:
+        like = (i for i, cell in enumerate(firsts) if np.abs(sheet.cell / cell - 1.0).max() <= ALIKE)
+        kinds.append(next(like, len(firsts)))
+        if kinds[-1] == len(firsts):
+            firsts.append(sheet.cell)
+    return kinds
+
+
+def cut_batches(order: Sequence[int], kinds: Sequence[int], size: int) -> Iterator[list[int]]:
+    """`order` cut into batches of one kind each, as soon as there are enough of it; what is left over comes last.
+
+    As many batches as if there were one kind, whose batches these are. A single sheet of another shape would make its
+    batch several pieces, and none of them could be turned.
+    """
+    waiting: dict[int, list[int]] = {}
+    for i in order:
+        batch = waiting.setdefault(kinds[i], [])
+        batch.append(i)
+        if len(batch) == size:
+            yield waiting.pop(kinds[i])
+    left = [i for batch in waiting.values() for i in batch]
+    for first in range(0, len(left), size):
+        yield left[first : first + size]
 
 
 def same_cell(sheets: Sequence[Sheet]) -> bool:
