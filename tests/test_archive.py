@@ -14,7 +14,7 @@ from extensive import keys
 from extensive.config import complete_config
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
-from extensive.reference import audit, dynamics
+from extensive.reference import audit, dynamics, label
 from extensive.reference.archive import Archive, add_labels, adopt, candidate_digests, locked, read_labels
 from extensive.reference.chunks import Store, chunk_count, chunk_members, gather, label_chunk, read_failures
 from extensive.reference.cost import cost_table
@@ -255,6 +255,27 @@ def test_workers_share_the_work_and_balance_the_kinds(tmp_path):
     while grower.run_one():
         pass
     assert grower.status() == {"graphene-rattle": 5, "hbn-rattle": 5, "graphene-md": 9, "supercells-8": 1}
+
+
+def test_every_worker_is_started_with_one_thread(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(label.subprocess, "Popen", lambda command, env, **_: started.append(env) or Ended())
+    monkeypatch.setattr(label.signal, "signal", lambda *_: None)
+    monkeypatch.chdir(tmp_path)  # `main` changes it
+    for workers, threads in ((1, None), (2, None), (2, "4")):
+        started.clear()
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if threads:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        assert label.main(["--workers", str(workers)]) == 0
+        assert [env["OMP_NUM_THREADS"] for env in started] == ["1"] * workers
+
+
+class Ended:
+    """A process that is over."""
+
+    def wait(self) -> int:
+        return 0
 
 
 # --- audit, cost

@@ -226,7 +226,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--status", action="store_true", help="print the number of labels per data set and stop")
     options = parser.parse_args(arguments)
     os.chdir(repository_root())
-    if options.workers > 1 and not options.status:
+    # A lone worker needs it too: threads of the linear algebra made a label eight times as long on two busy cores.
+    if not options.status and (options.workers > 1 or "OMP_NUM_THREADS" not in os.environ):
         return run_workers(options.workers, list(sys.argv[1:] if arguments is None else arguments))
     prepare_serial_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
