@@ -85,6 +85,7 @@ for wrong, says, run in (
     ("a learning rate of 0", "learning_rate': 0", model(training={"learning_rate": 0})),
     ("a loss without energies and forces", "must not be negative, nor both 0", model(training={"energy_weight": 0, "forces_weight": 0})),
     ("an optimizer that is none", "models.ednn.training.optimizer'", model(training={"optimizer": "sgdx"})),
+    ("oversampling a data set that is not there", "training.oversample: 'other-*' is none of structures.datasets", model(training={"oversample": {"other-*": 3}})),
     ("leaving out a data set that is not there", "training.exclude: 'other-*' is none of structures.datasets", model(training={"exclude": ["other-*"]})),
     ("a focus that the strides do not divide", "focus_px", model(focus_px=5)),
     ("timing a model that is not there", "timing.networks.models: 'cnn' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN})),

@@ -121,6 +121,32 @@ def test_excluded_data_sets_are_not_learned_from(tmp_path):
     assert load_model(tmp_path / "m").metadata["n_train"] == 4
 
 
+def test_oversampled_data_sets_come_more_often(tmp_path, monkeypatch):
+    structures = [sheet(i) for i in range(6)]
+    for atoms, dataset in zip(structures, ("small-wide-rattle", "other-rattle", "third")):
+        atoms.info[keys.DATASET] = dataset
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    splits = {"train": names[:3], "validation": names[3:]}
+    learned_from = []
+
+    class Enough(Exception):
+        pass
+
+    def look(potential, train_sheets, *rest, **more):
+        learned_from.append([sheet.energy_eV for sheet in train_sheets])
+        raise Enough
+
+    monkeypatch.setattr("extensive.training.fit.train", look)
+    for oversample in ({}, {"*-wide-rattle": 3, "*-rattle": 2, "small-*": 9}):
+        settings = {"augmentation": {"pitch": 0.0}, "oversample": oversample}
+        with pytest.raises(Enough):
+            train_model("m", {**MODEL, "training": settings}, structures, splits, tmp_path / "m", tmp_path / "m.csv")
+    (first, second, third), often = learned_from
+    assert often == [first] * 3 + [second] * 2 + [third]
+    with pytest.raises(InputError, match=r"training\.oversample\.x: 0; structures come at least once"):
+        TrainingSettings(oversample={"x": 0})
+
+
 def test_the_papers_recipe_learns_from_image_files(tmp_path):
     model = {
         "network": "cnn",

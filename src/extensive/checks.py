@@ -11,7 +11,7 @@ def check_config(config: dict[str, Any]) -> None:
     from extensive.models import ModelConfig, build_model
     from extensive.reference.settings import DFTSettings
     from extensive.training.settings import TrainingSettings
-    from extensive.training.splits import check_excluded
+    from extensive.training.splits import check_patterns
     from extensive.user_files import files_of
 
     structures, models = config["structures"], config["models"]
@@ -28,7 +28,8 @@ def check_config(config: dict[str, Any]) -> None:
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
         training = TrainingSettings.from_dict(model["training"])
-        check_excluded(name, training.exclude, structures["datasets"])
+        for key in ("exclude", "oversample"):
+            check_patterns(f"models.{name}.training.{key}", getattr(training, key), structures["datasets"])
     lengths = [entry["length"] for entry in structures["ising"]]
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:

@@ -13,7 +13,7 @@ os.environ.update(PYTHONPATH=str(ROOT / "src"))
 from extensive.config import complete_config
 from extensive.errors import InputError
 from extensive.paths import initial_weights
-from extensive.training.splits import check_excluded, learns_from
+from extensive.training.splits import check_patterns, learns_from
 
 try:
     # In place: rules and captions read `config`, and Snakemake keeps that very object.

@@ -14,7 +14,8 @@ LEARNED = [
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
     for name, model in MODELS.items():
-        check_excluded(name, model["training"]["exclude"], SHEETS)
+        for key in ("exclude", "oversample"):
+            check_patterns(f"models.{name}.training.{key}", model["training"][key], SHEETS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}

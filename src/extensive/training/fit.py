@@ -25,7 +25,7 @@ from extensive.training.loop import Result, pick_device, train
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import fit_reference_energies
 from extensive.training.settings import TrainingSettings
-from extensive.training.splits import learns_from
+from extensive.training.splits import learns_from, times_of
 
 # Sets that a training meets.
 FITTED = (keys.TRAIN, keys.VALIDATION)
@@ -90,10 +90,13 @@ def train_model(
         least = potential.network.multiple_px * config.pixel_size_A
         train_sheets = [repeat_to(sheet, least) for sheet in train_sheets]
         valid_sheets = [repeat_to(sheet, least) for sheet in valid_sheets]
+    # After the per-element energies, which are of the labels as they are.
+    often = [times_of(dataset[member], settings.oversample) for member in members]
     if settings.augmentation is None:
         files = [read_images(file) for file in image_files]
         train_sheets = attach_images(train_sheets, learned, files, potential, shape_of)
         valid_sheets = attach_images(valid_sheets, held, files, potential, shape_of)
+    train_sheets = [sheet for sheet, times in zip(train_sheets, often, strict=True) for _ in range(times)]
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))
     data = digest([[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members])

@@ -22,6 +22,8 @@ class TrainingSettings:
     seed: int = 0
     labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
     exclude: tuple[str, ...] = ()  # data sets not to learn from, names or patterns
+    # data sets, names or patterns, and how many times in an epoch each of their structures comes
+    oversample: dict[str, int] = dataclasses.field(default_factory=dict)
     initial_weights: str | None = None  # weights to go on from; `{seed}` stands for the seed
     target: str = "energy"  # or a part of it; see extensive.components
     forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
@@ -55,6 +57,9 @@ class TrainingSettings:
         for key in ("samples", "batch_size", "learning_rate", "validations"):
             if getattr(self, key) <= 0:
                 raise InputError(f"training.{key}: {getattr(self, key)}; it must be positive")
+        for pattern, times in self.oversample.items():
+            if times < 1:
+                raise InputError(f"training.oversample.{pattern}: {times}; structures come at least once")
         angle = self.augmentation.rotation_deg if self.augmentation else 0.0
         if angle < 0 or (angle and abs(180.0 / angle - round(180.0 / angle)) > 1e-6):
             raise InputError(f"training.augmentation.rotation_deg: {angle:g}; half a turn must be a multiple of it")

@@ -83,12 +83,17 @@ def learns_from(dataset: str, exclude: Iterable[str]) -> bool:
     return not any(fnmatchcase(dataset, pattern) for pattern in exclude)
 
 
-def check_excluded(model: str, exclude: Iterable[str], datasets: Iterable[str]) -> None:
-    """Raise InputError for a name or pattern that leaves nothing out: a slip, and more would be learned from."""
+def times_of(dataset: str, oversample: Mapping[str, int]) -> int:
+    """How many times in an epoch a structure of a data set comes: what the first pattern that it fits says, else 1."""
+    return next((times for pattern, times in oversample.items() if fnmatchcase(dataset, pattern)), 1)
+
+
+def check_patterns(key: str, patterns: Iterable[str], datasets: Iterable[str]) -> None:
+    """Raise InputError, naming the configuration's `key`, for a pattern that fits no data set: a slip."""
     names = list(datasets)
-    for pattern in exclude:
-        if all(learns_from(name, [pattern]) for name in names):
-            raise InputError(f"models.{model}.training.exclude: {pattern!r} is none of structures.datasets")
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InputError(f"{key}: {pattern!r} is none of structures.datasets")
 
 
 def parent_of(atoms: Atoms) -> str:
