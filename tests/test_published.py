@@ -11,7 +11,10 @@ import yaml
 
 from extensive.checks import check_config
 from extensive.config import complete_config, load_config
+from extensive.io import read_json
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
+from extensive.models import load_model
+from extensive.models.files import weights_digest
 from extensive.reference.archive import Archive, candidate_digests
 from extensive.reference.chunks import Store
 from extensive.reference.dynamics import Dynamics, trajectory_digest
@@ -112,6 +115,25 @@ def test_further_labels_are_for_the_ednn_and_leave_test_sets_as_they_are():
         exclude = model["training"]["exclude"]
         assert [learns_from(dataset, exclude) for dataset in added] == [name == "ednn"] * len(added)
         assert all(learns_from(dataset, exclude) for dataset in before)
+
+
+@published
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_second_training_is_the_one_that_its_configuration_says(seed):
+    config = configured("config", "more-labels", "second-training")
+    check_config(config)
+    wanted = config["models"]["ednn"]["training"]
+    found = read_json(PUBLISHED / "models" / f"ednn{f'-seed{seed}' if seed else ''}.json")["metadata"]
+    training = {
+        key: found["training"][key] for key in ("samples", "learning_rate", "final_energy_weight", "oversample")
+    }
+    assert training == {key: wanted[key] for key in training}
+    first = ROOT / wanted["initial_weights"].format(seed=seed)
+    assert found["initial_weights_sha256"] == weights_digest(first)
+    # The weights themselves are there, and are those of the first training.
+    assert load_model(first).metadata["training"]["seed"] == seed
+    further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
+    assert found["n_train"] == load_model(first).metadata["n_train"] + further
 
 
 @published
