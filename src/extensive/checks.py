@@ -27,9 +27,8 @@ def check_config(config: dict[str, Any]) -> None:
         raise InputError("models: nothing to train on; a data set needs 'set: development'")
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
-        training = TrainingSettings.from_dict(model["training"])
-        for key in ("exclude", "oversample"):
-            check_patterns(f"models.{name}.training.{key}", getattr(training, key), structures["datasets"])
+        TrainingSettings.from_dict(model["training"])
+        check_patterns(name, model["training"], structures["datasets"])
     lengths = [entry["length"] for entry in structures["ising"]]
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:

@@ -14,8 +14,7 @@ LEARNED = [
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
     for name, model in MODELS.items():
-        for key in ("exclude", "oversample"):
-            check_patterns(f"models.{name}.training.{key}", model["training"][key], SHEETS)
+        check_patterns(name, model["training"], SHEETS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}

@@ -90,12 +90,12 @@ def train_model(
         least = potential.network.multiple_px * config.pixel_size_A
         train_sheets = [repeat_to(sheet, least) for sheet in train_sheets]
         valid_sheets = [repeat_to(sheet, least) for sheet in valid_sheets]
-    # After the per-element energies, which are of the labels as they are.
-    often = [times_of(dataset[member], settings.oversample) for member in members]
     if settings.augmentation is None:
         files = [read_images(file) for file in image_files]
         train_sheets = attach_images(train_sheets, learned, files, potential, shape_of)
         valid_sheets = attach_images(valid_sheets, held, files, potential, shape_of)
+    # Not before: per-element energies and images are of each structure once.
+    often = [times_of(dataset[member], settings.oversample) for member in members]
     train_sheets = [sheet for sheet, times in zip(train_sheets, often, strict=True) for _ in range(times)]
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))

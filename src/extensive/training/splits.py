@@ -9,6 +9,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -88,12 +89,13 @@ def times_of(dataset: str, oversample: Mapping[str, int]) -> int:
     return next((times for pattern, times in oversample.items() if fnmatchcase(dataset, pattern)), 1)
 
 
-def check_patterns(key: str, patterns: Iterable[str], datasets: Iterable[str]) -> None:
-    """Raise InputError, naming the configuration's `key`, for a pattern that fits no data set: a slip."""
+def check_patterns(model: str, training: Mapping[str, Any], datasets: Iterable[str]) -> None:
+    """Raise InputError for a pattern of the model's `training` that fits no data set: a slip."""
     names = list(datasets)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError(f"{key}: {pattern!r} is none of structures.datasets")
+    for key in ("exclude", "oversample"):
+        for pattern in training[key]:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise InputError(f"models.{model}.training.{key}: {pattern!r} is none of structures.datasets")
 
 
 def parent_of(atoms: Atoms) -> str:
