@@ -2,12 +2,9 @@
 
 import copy
 import math
-import os
-import pickle
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 import yaml
 from ase import Atoms
@@ -24,7 +21,6 @@ from extensive.raster import AtomBatch, rasterize, rasterize_batch
 from extensive.reference.archive import Archive, add_labels, read_labels
 from extensive.reference.calculation import with_label
 from extensive.reference.settings import LENGTH_STEP_A, DFTSettings, label_digest
-from extensive.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = load_schema()
@@ -335,27 +331,3 @@ def test_a_key_of_any_other_value_is_taken_or_named_in_one_line(value, data):
         assert section in refusal
     else:
         assert is_inside(value, full[section])
-
-
-# --- files that would run code
-
-
-class Hostile:
-    """Unpickled with code execution allowed, it would leave a file."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("form", ["torch", "pickle"])
-def test_a_hostile_checkpoint_is_ignored_and_runs_nothing(tmp_path, form):
-    harm = tmp_path / "harm"
-    if form == "torch":
-        torch.save({"stamp": "s", "network": Hostile(harm)}, tmp_path / "state.pt")
-    else:
-        (tmp_path / "state.pt").write_bytes(pickle.dumps(Hostile(harm), protocol=2))
-    assert load_checkpoint(tmp_path, "s", torch.device("cpu")) is None
-    assert not harm.exists()
