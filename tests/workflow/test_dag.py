@@ -61,6 +61,13 @@ def test_studies_are_trained_only_when_asked_for(workflow_copy):
     assert workflow_copy.planned("--cores", "2", "studies", preset="config")["train"] > len(models)
 
 
+def test_what_was_learned_from_is_predicted_only_when_asked_for(workflow_copy):
+    usual = workflow_copy.snakemake("--dry-run", preset="config").stdout
+    assert "-train.csv" not in usual
+    planned = workflow_copy.planned("--", "results/default/predictions/ednn-symmetric-train.csv", preset="config")
+    assert planned["evaluate_symmetric"] == planned["train"] == 1
+
+
 def test_peers_are_compared_only_when_asked_for(workflow_copy):
     assert "peer_mace" not in workflow_copy.planned(preset="config")
     planned = workflow_copy.planned("--cores", "2", "peers", preset="config")

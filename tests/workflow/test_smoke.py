@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 
+from extensive.io import read_json
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 
 FIGURES = (
@@ -56,6 +57,16 @@ def test_every_figure_and_table_is_there(smoke_run):
 
 def test_nothing_is_left_to_do(smoke_run):
     assert smoke_run.planned() == {}
+
+
+@pytest.mark.parametrize("model", ["cnn", "ednn"])
+def test_what_a_network_learned_from_is_predicted_on_request(smoke_run, model):
+    smoke_run.snakemake("--cores", "1", "--", f"results/smoke/predictions/{model}-train.csv")
+    learned = pd.read_csv(smoke_run.root / f"results/smoke/predictions/{model}-train.csv")
+    described = read_json(smoke_run.root / f"results/smoke/models/{model}.json")["metadata"]
+    splits = read_json(smoke_run.root / "results/smoke/splits.json")
+    assert len(learned) == described["n_train"]
+    assert set(learned.structure_id) <= set(splits["train"])
 
 
 def test_published_columns(smoke_run):

@@ -102,6 +102,8 @@ def begun_weights(model: str) -> list[str]:
 
 def data_sets(part: str) -> list[str]:
     """Data sets that have members in a set."""
+    if part == "train":
+        return LEARNED
     return (
         DEVELOPMENT if part in ("validation", "test") else [name for name in SHEETS if SET_OF[name] == part]
     )

@@ -27,7 +27,17 @@ rule evaluate:
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
         code=code(
-            "components", "errors", "io", "keys", "raster", "models", "oblique", "symmetry", "evaluation"
+            "components",
+            "errors",
+            "io",
+            "keys",
+            "raster",
+            "models",
+            "oblique",
+            "symmetry",
+            "evaluation",
+            "training/fit",
+            "training/splits",
         ),
     output:
         predictions=result("predictions/{model}-{set}.csv"),
@@ -38,7 +48,7 @@ rule evaluate:
         result("benchmarks/evaluate/{model}-{set}.tsv")
     wildcard_constraints:
         model=one_of(TRAINED),
-        set=one_of(PRESENT),
+        set=one_of([*PRESENT, "train"]),  # what was learned from is predicted on request
     conda:
         TORCH_ENV
     threads: 1
