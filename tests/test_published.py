@@ -11,7 +11,6 @@ import yaml
 
 from extensive.checks import check_config
 from extensive.config import complete_config, load_config
-from extensive.io import read_json
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 from extensive.models import load_model
 from extensive.models.files import weights_digest
@@ -119,21 +118,30 @@ def test_further_labels_are_for_the_ednn_and_leave_test_sets_as_they_are():
 
 @published
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_second_training_is_the_one_that_its_configuration_says(seed):
-    config = configured("config", "more-labels", "second-training")
-    check_config(config)
-    wanted = config["models"]["ednn"]["training"]
-    found = read_json(PUBLISHED / "models" / f"ednn{f'-seed{seed}' if seed else ''}.json")["metadata"]
-    training = {
-        key: found["training"][key] for key in ("samples", "learning_rate", "final_energy_weight", "oversample")
-    }
-    assert training == {key: wanted[key] for key in training}
-    first = ROOT / wanted["initial_weights"].format(seed=seed)
-    assert found["initial_weights_sha256"] == weights_digest(first)
-    # The weights themselves are there, and are those of the first training.
-    assert load_model(first).metadata["training"]["seed"] == seed
-    further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
-    assert found["n_train"] == load_model(first).metadata["n_train"] + further
+def test_trainings_that_go_on_from_others_are_those_that_their_configurations_say(seed):
+    further = 0
+    for stage, weights in (
+        ("second", f"second-stage/ednn-seed{seed}"),
+        ("third", f"ednn{f'-seed{seed}' if seed else ''}"),
+    ):
+        config = configured("config", "more-labels", f"{stage}-training")
+        check_config(config)
+        wanted = config["models"]["ednn"]["training"]
+        found = load_model(PUBLISHED / "models" / f"{weights}.pt").metadata
+        training = {
+            key: found["training"][key]
+            for key in ("samples", "learning_rate", "final_energy_weight", "oversample", "augmentation")
+        }
+        assert training == {key: wanted[key] for key in training}, stage
+        # The weights that it began with are there, and are those of the same seed.
+        first = ROOT / wanted["initial_weights"].format(seed=seed)
+        assert found["initial_weights_sha256"] == weights_digest(first), stage
+        before = load_model(first).metadata
+        assert before["training"]["seed"] == seed
+        assert found["n_train"] > before["n_train"], stage
+        further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
+    of_preset = load_model(PUBLISHED / "models" / "first-stage" / f"ednn-seed{seed}.pt").metadata["n_train"]
+    assert found["n_train"] == of_preset + further
 
 
 @published
