@@ -13,6 +13,7 @@ from ase import Atoms
 
 from extensive import Calculator
 from extensive.config import complete_config
+from extensive.keys import REF_ENERGY, SUPERCELL
 from extensive.reference.calculation import Labeller, prepare_serial_process
 from extensive.reference.settings import DFTSettings
 from extensive.structures.lattices import hbn
@@ -23,6 +24,7 @@ LATTICE_CONSTANT_A = 2.51
 def sheets(supercell: tuple[int, int], element: str) -> tuple[Atoms, Atoms]:
     """A perfect sheet of hBN (4 nx ny atoms), and the same less one atom of `element`."""
     perfect = hbn(supercell, LATTICE_CONSTANT_A)
+    perfect.info[SUPERCELL] = list(supercell)  # so that DFT takes the labels' grid and k-points
     first = perfect.get_chemical_symbols().index(element)
     return perfect, perfect[[index for index in range(len(perfect)) if index != first]]
 
@@ -37,7 +39,7 @@ def dft_cost(settings: DFTSettings, perfect: Atoms, damaged: Atoms) -> float:
     """Cost of the vacancy by DFT, eV."""
     energies = []
     for atoms in (damaged, perfect):
-        energies.append(Labeller(settings, reuse=False).label(atoms).info["REF_energy"])
+        energies.append(Labeller(settings, reuse=False).label(atoms).info[REF_ENERGY])
     return energies[0] - energies[1]
 
 
