@@ -1,13 +1,12 @@
 """What a vacancy in hBN costs in cells of several sizes, by DFT and by a network.
 
-    python examples/vacancy_concentration.py --model ednn --cells 5x3 10x2 5x6
+    OMP_NUM_THREADS=1 python examples/vacancy_concentration.py --model ednn --cells 5x3 10x2 5x6
 
 Energy of the sheet without one atom, less that of the perfect sheet in the same cell (eV): an extensive energy of
 finite range is the same in all of them. DFT is the labels', and takes some ten minutes for 120 atoms on one core.
 """
 
 import argparse
-from pathlib import Path
 
 from ase import Atoms
 
@@ -29,18 +28,14 @@ def sheets(supercell: tuple[int, int], element: str) -> tuple[Atoms, Atoms]:
     return perfect, perfect[[index for index in range(len(perfect)) if index != first]]
 
 
-def network_cost(model: str | Path, perfect: Atoms, damaged: Atoms) -> float:
-    """Cost of the vacancy by a network, mean over drawings, eV."""
-    calculator = Calculator(model, symmetric=True)
+def network_cost(calculator: Calculator, perfect: Atoms, damaged: Atoms) -> float:
+    """Cost of the vacancy by a network, eV."""
     return calculator.get_potential_energy(damaged) - calculator.get_potential_energy(perfect)
 
 
-def dft_cost(settings: DFTSettings, perfect: Atoms, damaged: Atoms) -> float:
+def dft_cost(labeller: Labeller, perfect: Atoms, damaged: Atoms) -> float:
     """Cost of the vacancy by DFT, eV."""
-    energies = []
-    for atoms in (damaged, perfect):
-        energies.append(Labeller(settings, reuse=False).label(atoms).info[REF_ENERGY])
-    return energies[0] - energies[1]
+    return labeller.label(damaged).info[REF_ENERGY] - labeller.label(perfect).info[REF_ENERGY]
 
 
 def main() -> None:
@@ -52,14 +47,15 @@ def main() -> None:
     parser.add_argument("--without-dft", action="store_true", help="the network alone: seconds")
     options = parser.parse_args()
     prepare_serial_process()
-    settings = DFTSettings.from_config(complete_config({"run": "vacancies"})["reference"]["dft"])
+    calculator = Calculator(options.model, symmetric=True)
+    labeller = Labeller(DFTSettings.from_config(complete_config({"run": "vacancies"})["reference"]["dft"]), reuse=False)
     print(f"cell   atoms  network (eV)  {'' if options.without_dft else 'DFT (eV)'}")
     for cell in options.cells:
         nx, ny = map(int, cell.split("x"))
         perfect, damaged = sheets((nx, ny), options.element)
-        line = f"{cell:6} {len(perfect):5}  {network_cost(options.model, perfect, damaged):12.3f}"
+        line = f"{cell:6} {len(perfect):5}  {network_cost(calculator, perfect, damaged):12.3f}"
         if not options.without_dft:
-            line += f"  {dft_cost(settings, perfect, damaged):8.3f}"
+            line += f"  {dft_cost(labeller, perfect, damaged):8.3f}"
         print(line, flush=True)
 
 

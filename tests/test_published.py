@@ -119,7 +119,6 @@ def test_further_labels_are_for_the_ednn_and_leave_test_sets_as_they_are():
 @published
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_trainings_that_go_on_from_others_are_those_that_their_configurations_say(seed):
-    further = 0
     for stage, weights in (
         ("second", f"second-stage/ednn-seed{seed}"),
         ("third", f"ednn{f'-seed{seed}' if seed else ''}"),
@@ -139,7 +138,8 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         before = load_model(first).metadata
         assert before["training"]["seed"] == seed
         assert found["n_train"] > before["n_train"], stage
-        further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
+    # What is named now is what the last of them learned from.
+    further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
     of_preset = load_model(PUBLISHED / "models" / "first-stage" / f"ednn-seed{seed}.pt").metadata["n_train"]
     assert found["n_train"] == of_preset + further
 

@@ -104,9 +104,9 @@ def data_sets(part: str) -> list[str]:
     """Data sets that have members in a set."""
     if part == "train":
         return LEARNED
-    return (
-        DEVELOPMENT if part in ("validation", "test") else [name for name in SHEETS if SET_OF[name] == part]
-    )
+    if part in ("validation", "test"):
+        return DEVELOPMENT
+    return [name for name in SHEETS if SET_OF[name] == part]
 
 
 def sets_of(model: str) -> list[str]:

@@ -36,8 +36,7 @@ rule evaluate:
             "oblique",
             "symmetry",
             "evaluation",
-            "training/fit",
-            "training/splits",
+            "training",
         ),
     output:
         predictions=result("predictions/{model}-{set}.csv"),

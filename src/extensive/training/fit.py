@@ -65,10 +65,10 @@ def train_model(
         raise InputError(f"models.{name}: {missing[0]} is in the splits but not among the labelled structures")
     # Structures from elsewhere may be of no data set: they are learned from.
     dataset = {member: atoms.info.get(keys.DATASET, "") for member, atoms in by_id.items()}
-    allowed = {part: [m for m in splits[part] if learns_from(dataset[m], settings.exclude)] for part in FITTED}
-    members = choose(allowed[keys.TRAIN], settings.labels, settings.seed)
+    members = learned_from(splits[keys.TRAIN], dataset, settings)
     learned = with_target([by_id[member] for member in members], settings.target)
-    held = with_target([by_id[member] for member in allowed[keys.VALIDATION]], settings.target)
+    validation = [m for m in splits[keys.VALIDATION] if learns_from(dataset[m], settings.exclude)]
+    held = with_target([by_id[member] for member in validation], settings.target)
     elements = _elements(config, learned)
     torch.manual_seed(settings.seed)
     first = initial_weights(settings.to_dict())
@@ -128,6 +128,12 @@ def train_model(
     save_model(path, trained, metadata)
     ranks.leave()
     return trained
+
+
+def learned_from(members: Sequence[str], dataset: Mapping[str, str], settings: TrainingSettings) -> list[str]:
+    """Those of the training structures, each of a `dataset`, that a training with these settings learns from."""
+    allowed = [member for member in members if learns_from(dataset[member], settings.exclude)]
+    return choose(allowed, settings.labels, settings.seed)
 
 
 def choose(members: Sequence[str], count: int | None, seed: int) -> list[str]:
