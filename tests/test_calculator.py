@@ -1,9 +1,7 @@
 """The calculator: an exact, conservative potential for ASE that refuses what its network cannot know."""
 
-import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +15,6 @@ from extensive import Calculator
 from extensive.domain import bonds
 from extensive.errors import InputError
 from extensive.models import load_model
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -251,34 +247,3 @@ def test_models_that_are_none_are_refused(model, ensemble, tmp_path):
         Calculator(model, dtype="float16")
     with pytest.raises(InputError, match="one model has no spread"):
         Calculator(model, device="cpu").uncertainty(rattled())
-
-
-@pytest.fixture
-def stone_wales(monkeypatch):
-    """The example as a module."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    return importlib.import_module("stone_wales")
-
-
-def test_the_example_relaxes_and_moves_a_stone_wales_defect(model, stone_wales):
-    from extensive.structures.defects import stone_wales as defect
-    from extensive.structures.lattices import graphene
-
-    atoms = defect(graphene((4, 3)), 2.46, np.random.default_rng(0))
-    atoms.calc = Calculator(model, device="cpu", extrapolate=True)
-    assert stone_wales.relax(atoms, steps=3) > 0
-    assert abs(stone_wales.dynamics(atoms, 10)) < 100
-
-
-@pytest.mark.skipif(not (ROOT / "results/published/models/ednn.pt").is_file(), reason="no model has been published yet")
-def test_the_published_model_conserves_energy_in_dynamics(stone_wales):
-    """The example on 60 atoms for 0.1 ps; docs/methods.md has the drift of 960 atoms over 10 ps."""
-    from extensive.structures.lattices import graphene
-
-    atoms = graphene((5, 3))
-    atoms.calc = Calculator("ednn", device="cpu")
-    drift = stone_wales.dynamics(atoms, 100)
-    kinetic = 1000 * atoms.get_kinetic_energy() / len(atoms)
-    assert kinetic > 10  # meV/atom, of which a tenth of a ps could have lost any part
-    # A line through so short a run is uncertain by the oscillation of the integrator itself.
-    assert abs(drift) < 1.0
