@@ -121,7 +121,8 @@ def test_further_labels_are_for_the_ednn_and_leave_test_sets_as_they_are():
 def test_trainings_that_go_on_from_others_are_those_that_their_configurations_say(seed):
     for stage, weights in (
         ("second", f"second-stage/ednn-seed{seed}"),
-        ("third", f"ednn{f'-seed{seed}' if seed else ''}"),
+        ("third", f"third-stage/ednn-seed{seed}"),
+        ("fourth", f"ednn{f'-seed{seed}' if seed else ''}"),
     ):
         config = configured("config", "more-labels", f"{stage}-training")
         check_config(config)
