@@ -57,7 +57,9 @@ def sheet(nx: int, ny: int, seed: int = 0) -> Atoms:
     return Atoms(rng.choice([5, 6, 7], len(plane)), positions, cell=[*(cell * (nx, ny)), 10], pbc=(1, 1, 0))
 
 
-@pytest.mark.parametrize("changes", [{}, {"readout": "density"}, {"dilations": (1, 3)}, {"symmetry": "mirrors"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"readout": "density"}, {"dilations": (1, 3), "inner_widths": (12, 4)}, {"symmetry": "mirrors"}]
+)
 @pytest.mark.parametrize("cells", [(1, 1), (2, 1), (5, 3), (23, 9)])
 def test_direct_streamed_and_model_agree_in_float64(changes, cells):
     model = in_double(potential(**changes))

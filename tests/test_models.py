@@ -34,7 +34,7 @@ STEMS = {
     "density": dataclasses.replace(SMALL, readout="density"),
     "mirrors": dataclasses.replace(SMALL, symmetry="mirrors", stem=((8, 4, 2),), head=(4,)),
     "square": dataclasses.replace(SMALL, symmetry="square", stem=((8, 4, 2), (8, 4, 2)), head=(8,)),
-    "dilated": dataclasses.replace(SMALL, blocks=3, dilations=(1, 3, 2)),
+    "dilated": dataclasses.replace(SMALL, blocks=3, dilations=(1, 3, 2), inner_widths=(8, 4, 6)),
 }
 
 
@@ -304,6 +304,7 @@ def test_paper_tiles_cannot_be_fused():
         ({"form": "mlp"}, "needs both"),
         ({"dilations": (1,)}, "must be 2 numbers of at least 1, one a block"),
         ({"dilations": (1, 0)}, "must be 2 numbers of at least 1, one a block"),
+        ({"inner_widths": (8, 8, 8)}, "model inner_widths: .* must be 2 numbers of at least 1, one a block"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(change, message):

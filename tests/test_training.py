@@ -107,6 +107,26 @@ def test_a_training_goes_on_from_given_weights(tmp_path):
         fit(tmp_path, "x", initial_weights="none.pt")
 
 
+@pytest.mark.parametrize("model", [MODEL, {**MODEL, "symmetry": "mirrors", "head": [8]}])
+def test_a_training_goes_on_with_further_blocks(tmp_path, model):
+    _, first, structures = fit(tmp_path, "first", samples=80, model=model)
+    blocks = {"blocks": model["blocks"] + 1, "dilations": [1, 3], "inner_widths": [model["width"], 4]}
+    start = {"model": {**model, **blocks}, "initial_weights": str(tmp_path / "first.pt")}
+    # What is new adds nothing: the energies are those that there were, however much wider the context is.
+    _, same, _ = fit(tmp_path, "same", samples=8, learning_rate=1e-30, **start)
+    assert same.network.context_px > first.network.context_px
+    assert same.energies(structures) == pytest.approx(first.energies(structures), abs=1e-5)
+    # And it is learned: its first layer as well, after its last one.
+    _, further, _ = fit(tmp_path, "further", samples=40, **start)
+    before, after = same.network.state_dict(), further.network.state_dict()
+    new = [key for key in after if key.startswith("tile_network.blocks.1.") and "film" not in key]
+    assert new
+    assert all((after[key] - before[key]).abs().max() > 1e-4 for key in new)
+    # What was there must be there still.
+    with pytest.raises(InputError, match=r"a network with blocks 1; this one has 2, and they must be alike"):
+        fit(tmp_path, "x", **{**start, "model": {**start["model"], "dilations": [2, 3]}})
+
+
 def test_excluded_data_sets_are_not_learned_from(tmp_path):
     structures = [sheet(i) for i in range(8)]
     for atoms in structures[4:6]:

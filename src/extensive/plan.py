@@ -119,7 +119,7 @@ def network_flops_per_pixel(model: Config) -> float:
         stride *= step
         flops += 2 * out * kernel**2 * width / stride**2
         width = out
-    flops += model["blocks"] * 2 * 9 * width**2 / stride**2
+    flops += sum(2 * 9 * width * inner for inner in model["inner_widths"] or [width] * model["blocks"]) / stride**2
     for out in [*model["head"], 1]:
         flops += 2 * width * out / stride**2
         width = out

@@ -42,6 +42,7 @@ class CNN(nn.Module):
                 config.width,
                 config.pitch_channels,
                 config.dilations,
+                inner_widths=config.inner_widths,
             )
             _, stride = self.network.receptive_field()
             if config.image_px % stride:

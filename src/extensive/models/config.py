@@ -37,6 +37,7 @@ class ModelConfig:
     width: int = 64  # channels of the residual blocks
     blocks: int = 3  # residual blocks of one 3x3 layer each, at the stem's total stride
     dilations: tuple[int, ...] | None = None  # of the blocks' 3x3 layers, one each; None: 1, no holes
+    inner_widths: tuple[int, ...] | None = None  # channels of the same layers, one each; None: `width`
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
     symmetry: str = "none"  # ednn 'convolutional': what its layers are tied by; see extensive.models.tied
     readout: str = "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
@@ -61,10 +62,12 @@ class ModelConfig:
             )
         if self.readout not in ("plain", "density"):
             raise InputError(f"model readout: {self.readout!r}; it must be 'plain' or 'density'")
-        if self.dilations is not None and (len(self.dilations) != self.blocks or min(self.dilations, default=1) < 1):
-            raise InputError(
-                f"model dilations: {list(self.dilations)}; it must be {self.blocks} numbers of at least 1, one a block"
-            )
+        for key in ("dilations", "inner_widths"):
+            numbers = getattr(self, key)
+            if numbers is not None and (len(numbers) != self.blocks or min(numbers, default=1) < 1):
+                raise InputError(
+                    f"model {key}: {list(numbers)}; it must be {self.blocks} numbers of at least 1, one a block"
+                )
         if self.pixel_size_A <= 0 or self.sigma_A <= 0:
             raise InputError(f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive")
 
@@ -72,6 +75,12 @@ class ModelConfig:
     def image_channels(self) -> int:
         """Channels of the image, without those of the pitch."""
         return channel_count(self.channels)
+
+    def first_blocks(self, count: int) -> ModelConfig:
+        """The same network with only the first `count` of its residual blocks, dilations and widths written out."""
+        dilations = self.dilations or (1,) * self.blocks
+        inner_widths = self.inner_widths or (self.width,) * self.blocks
+        return dataclasses.replace(self, blocks=count, dilations=dilations[:count], inner_widths=inner_widths[:count])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -96,7 +105,7 @@ class ModelConfig:
         try:
             if "stem" in chosen:
                 chosen["stem"] = tuple(tuple(int(n) for n in layer) for layer in chosen["stem"])
-            for key in ("head", "dilations"):
+            for key in ("head", "dilations", "inner_widths"):
                 if key in chosen:
                     chosen[key] = tuple(int(n) for n in chosen[key])
             if not isinstance(chosen.get("channels", "Z"), str):

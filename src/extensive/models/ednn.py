@@ -60,6 +60,7 @@ class EDNN(nn.Module):
                 config.pitch_channels,
                 config.dilations,
                 config.symmetry,
+                config.inner_widths,
             )
             _, self.stride = self.tile_network.receptive_field()
             self.context_px = self.tile_network.context_px()

@@ -105,11 +105,21 @@ def _with_shear(pitch: Tensor) -> Tensor:
 class ResidualBlock(nn.Module):
     """x cropped + 1x1(silu(3x3(silu(x)))), valid; the branch starts small, so depth costs no stability."""
 
-    def __init__(self, width: int, pitch: bool, gain: float, dilation: int = 1, symmetry: str = "none"):
+    def __init__(
+        self,
+        width: int,
+        pitch: bool,
+        gain: float,
+        dilation: int = 1,
+        symmetry: str = "none",
+        inner: int | None = None,
+    ):
+        """`inner`: channels between the two layers, `width` where None. With a `gain` of 0 the block adds nothing."""
         super().__init__()
+        inner = inner or width
         self.dilation = dilation
-        self.spatial = PitchConv(width, width, 3, 1, pitch, math.sqrt(2.0), dilation, symmetry)
-        self.mix = PitchConv(width, width, 1, 1, False, gain=gain, symmetry=symmetry)
+        self.spatial = PitchConv(width, inner, 3, 1, pitch, math.sqrt(2.0), dilation, symmetry)
+        self.mix = PitchConv(inner, width, 1, 1, False, gain=gain, symmetry=symmetry)
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """(B, C, H, W) -> (B, C, H - 2 d, W - 2 d) at dilation d, or the same size if `periodic`."""
@@ -137,8 +147,11 @@ class Trunk(nn.Module):
         pitch: bool,
         dilations: Sequence[int] | None = None,
         symmetry: str = "none",
+        inner_widths: Sequence[int] | None = None,
     ):
-        """`dilations`: of each block's 3x3 layer, None for 1 throughout. `symmetry`: see `extensive.models.tied`."""
+        """`dilations`: of each block's 3x3 layer, None for 1 throughout; `inner_widths`: its channels, None for
+        `width`. `symmetry`: see `extensive.models.tied`.
+        """
         super().__init__()
         layers, channels = [], inputs
         if not stem:
@@ -154,7 +167,11 @@ class Trunk(nn.Module):
         self.stem = nn.ModuleList(layers)
         gain = math.sqrt(2.0 / max(1, blocks))
         dilations = dilations or [1] * blocks
-        self.blocks = nn.ModuleList(ResidualBlock(width, pitch, gain, dilation, symmetry) for dilation in dilations)
+        inner_widths = inner_widths or [width] * blocks
+        self.blocks = nn.ModuleList(
+            ResidualBlock(width, pitch, gain, dilation, symmetry, inner)
+            for dilation, inner in zip(dilations, inner_widths, strict=True)
+        )
         head_layers = []
         for wide in head:
             head_layers.append(PitchConv(channels, wide, 1, 1, pitch, math.sqrt(2.0), symmetry=symmetry))

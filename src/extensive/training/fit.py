@@ -147,9 +147,11 @@ def choose(members: Sequence[str], count: int | None, seed: int) -> list[str]:
 
 
 def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: str) -> Potential:
-    """The potential that a training goes on from, of the same network and knowing all elements."""
+    """The potential that a training goes on from, of the same network or one of fewer blocks, knowing all elements."""
     where = f"models.{name}: training.initial_weights {first}"
     potential = load_model(first)
+    if potential.config.blocks < config.blocks:
+        potential = _grown(potential, config)
     if potential.config != config:
         old, new = potential.config.to_dict(), config.to_dict()
         key = next(key for key in new if old[key] != new[key])
@@ -158,6 +160,29 @@ def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: st
     if unknown:
         raise InputError(f"{where}: knows {potential.elements}; the structures have {unknown[0]} as well")
     return potential
+
+
+def _grown(potential: Potential, config: ModelConfig) -> Potential:
+    """The same energies by the network of `config`, if it is this one and further blocks: those add nothing yet.
+
+    The last layers of new blocks are zero, their first ones random, so that they are learned from the first step on.
+    """
+    count = potential.config.blocks
+    if config.form != "convolutional" or config.first_blocks(count) != potential.config.first_blocks(count):
+        return potential
+    network = build_model(config)
+    network.load_state_dict(potential.network.state_dict(), strict=False)
+    trunk = network.tile_network if config.network == "ednn" else network.network
+    for block in trunk.blocks[count:]:
+        for parameter in block.mix.parameters():
+            torch.nn.init.zeros_(parameter)
+    return Potential(
+        network.eval(),
+        potential.reference_energies_eV,
+        potential.energy_scale_eV,
+        potential.energy_shift_eV,
+        potential.metadata,
+    )
 
 
 def _elements(config: ModelConfig, structures: Sequence[Atoms]) -> list[str]:
