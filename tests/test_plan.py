@@ -61,6 +61,15 @@ def test_training_grows_with_samples_and_is_shorter_on_a_gpu(paper):
     assert plan.training_seconds(model, on_cpu) > 10 * plan.training_seconds(model, on_gpu)
 
 
+def test_a_further_block_costs_what_its_channels_say(paper):
+    model = paper["models"]["ednn"]
+    cost = plan.network_flops_per_pixel
+    whole = cost(model | {"blocks": model["blocks"] + 1}) - cost(model)
+    widths = [model["width"]] * model["blocks"]
+    half = cost(model | {"blocks": model["blocks"] + 1, "inner_widths": [*widths, model["width"] // 2]}) - cost(model)
+    assert 0 < half == pytest.approx(whole / 2)
+
+
 def test_fixed_images_count_in_a_trainings_memory(paper):
     images = plan.training_memory_MB(paper, paper["models"]["cnn"])
     assert images > 1000 + plan.training_memory_MB(paper, paper["models"]["ednn"])
