@@ -1,10 +1,12 @@
 """The examples do what they say, on small sheets with untrained networks."""
 
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.neighborlist import neighbor_list
 from own_models import write_model
 
 from extensive import Calculator
@@ -12,6 +14,9 @@ from extensive.structures import defects
 from extensive.structures.lattices import graphene
 
 ROOT = Path(__file__).resolve().parents[1]
+published = pytest.mark.skipif(
+    not (ROOT / "results/published/models/ednn.pt").is_file(), reason="no model has been published yet"
+)
 
 
 @pytest.fixture
@@ -31,6 +36,11 @@ def vacancies(example):
     return example("vacancy_concentration")
 
 
+@pytest.fixture
+def stripes(example):
+    return example("stripe_edges")
+
+
 def test_a_stone_wales_defect_is_relaxed_and_moved(tmp_path, stone_wales):
     atoms = defects.stone_wales(graphene((4, 3)), 2.46, np.random.default_rng(0))
     atoms.calc = Calculator(write_model(tmp_path / "tiny"), device="cpu", extrapolate=True)
@@ -38,7 +48,7 @@ def test_a_stone_wales_defect_is_relaxed_and_moved(tmp_path, stone_wales):
     assert abs(stone_wales.dynamics(atoms, 10)) < 100
 
 
-@pytest.mark.skipif(not (ROOT / "results/published/models/ednn.pt").is_file(), reason="no model has been published yet")
+@published
 def test_the_published_model_conserves_energy_in_dynamics(stone_wales):
     """The example on 60 atoms for 0.1 ps; docs/methods.md has the drift of 960 atoms over 10 ps."""
     atoms = graphene((5, 3))
@@ -63,3 +73,32 @@ def test_a_vacancy_costs_an_extensive_network_the_same_in_any_cell(tmp_path, vac
     assert abs(costs[0]) > 0.1
     # To the pixels, whose number is rounded in each cell: what the network makes of their pitch differs by milli-eV.
     assert costs == pytest.approx([costs[0]] * 3, abs=0.01)
+
+
+def test_every_row_and_every_edge_of_the_stripes_counts_as_often_with_a_minus(stripes):
+    def counted(sheet):
+        """How many atoms of each element there are, and how many bonds of each two elements, along y and else."""
+        counts = Counter(sheet.get_chemical_symbols())
+        for first, second, vector in zip(*neighbor_list("ijD", sheet, 1.6), strict=True):
+            counts[(*sorted(sheet.symbols[[first, second]]), bool(abs(vector[0]) < 0.1))] += 1
+        return counts
+
+    tables = []
+
+    def energy(sheet):
+        tables.append(counted(sheet))
+        return 0.0
+
+    stripes.edge_interaction(energy, 16)
+    two_alike, four_mixed = sum(tables[:2], Counter()), sum(tables[2:], Counter())
+    assert {key: 2 * count for key, count in two_alike.items()} == dict(four_mixed)
+    assert {("B", "C", True), ("B", "C", False), ("C", "N", True), ("C", "N", False)} <= set(two_alike)
+
+
+@published
+def test_edges_beyond_its_context_do_not_interact_for_a_network(stripes):
+    # Of a trained one: where on the pixels a row lies matters to an untrained one.
+    calculator = Calculator("ednn", symmetric=True, extrapolate=True)
+    near, far = (stripes.edge_interaction(calculator.get_potential_energy, rows) for rows in (12, 48))
+    assert near > 0.1  # eV
+    assert abs(far) < 0.005
