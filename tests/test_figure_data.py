@@ -23,6 +23,9 @@ CONFIGS = {
     "ednn-mirrors": ModelConfig(
         "ednn", "convolutional", channels=("B", "C", "N"), pitch_channels=True, focus_px=8, symmetry="mirrors"
     ),
+    "ednn-equilibrated": ModelConfig(
+        "ednn", "convolutional", channels=("B", "C", "N"), pitch_channels=True, focus_px=8, readout="equilibrated"
+    ),
 }
 
 

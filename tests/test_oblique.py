@@ -111,7 +111,10 @@ def test_an_upright_grid_is_the_plain_raster():
     assert pixel_features(sheared, 0.4)[0].tolist() == pytest.approx([0, 0, 0.25], abs=0.02)
 
 
-@pytest.mark.parametrize("changes", [{}, {"dilations": (1, 3)}, {"readout": "density"}, {"symmetry": "square"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"dilations": (1, 3)}, {"readout": "density"}, {"readout": "equilibrated"}, {"symmetry": "square"}],
+)
 def test_a_quarter_turn_of_the_grid_is_a_quarter_turn_of_the_image(changes):
     """Turned by 90 degrees all pixels coincide, so that a network with turned kernels must give the same energy."""
     potential, one = network(**changes), sheet()
@@ -136,10 +139,10 @@ def test_the_twisted_sum_is_that_of_the_endless_sheet(dilations):
     image = torch.rand(1, 3, *torus.shape, dtype=torch.float64)
     pitch = torch.tensor([[0.1, -0.2, 0.05]], dtype=torch.float64)
     model = potential.network
-    patches = model._patches(image, pitch, periodic=True, twist=torus.twist)[0]  # (1, 190)
+    patches = model._patches(image, pitch, periodic=True, twist=torus.twist)[0, 0]  # (1, 190)
     c, tall, wide = model.context_px, 12, 20
     index = twisted_index(torus.shape, torus.twist, c, tall - 2 + c, torch.device("cpu"))[:, : wide + 2 * c]
-    piece = model._patches(image.flatten(2)[..., index], pitch, periodic=False)[0]
+    piece = model._patches(image.flatten(2)[..., index], pitch, periodic=False)[0, 0]
     for row, column in [(0, 0), (5, 9), (3, 2)]:
         assert piece[row, column].item() == pytest.approx(patches[0, (column - row * 22) % 190].item(), rel=1e-9)
     assert potential.network(image, pitch, twist=44)[0].item() == pytest.approx(patches.sum().item(), rel=1e-9)

@@ -15,6 +15,7 @@ from extensive import keys
 from extensive.config import complete_config, load_schema
 from extensive.errors import InputError
 from extensive.models import ModelConfig, build_model
+from extensive.models.config import READOUTS
 from extensive.models.functions import wrap_pad
 from extensive.models.tiles import cut_tiles
 from extensive.raster import AtomBatch, rasterize, rasterize_batch
@@ -153,7 +154,7 @@ def networks(draw) -> ModelConfig:
         head=tuple(draw(st.lists(heads, max_size=1))),
         symmetry=symmetry,
         pitch_channels=draw(st.booleans()),
-        readout=draw(st.sampled_from(["plain", "density"])),
+        readout=draw(st.sampled_from(READOUTS)),
     )
 
 

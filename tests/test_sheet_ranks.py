@@ -8,9 +8,10 @@ from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.timing.sheet import sheet_of_config
 from extensive.timing.sheet_ranks import launch_sheet
 
-NETWORK = ModelConfig(
+NETWORK = ModelConfig(  # equilibrated: what all processes found is needed for the energy
     network="ednn", form="convolutional", channels=("C",), pixel_size_A=0.4, sigma_A=0.5, pitch_channels=True,
     focus_px=4, stem=((8, 4, 2),), width=8, blocks=1, head=(8,),
+    readout="equilibrated",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import torch
 
 from extensive.errors import InputError
 from extensive.models import ModelConfig, Potential, build_model
-from extensive.models.config import SYMMETRIES
+from extensive.models.config import READOUTS, SYMMETRIES
 from extensive.models.tied import GENERATORS, TiedConv, group_elements, quotients
 from extensive.training.augment import Sheet, collate
 
@@ -55,7 +55,7 @@ def test_groups_are_groups(symmetry):
     assert tuple(GENERATORS) == SYMMETRIES
 
 
-@pytest.mark.parametrize("readout", ["plain", "density"])
+@pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 def test_energy_is_the_same_for_what_the_layers_are_tied_by_and_for_nothing_else(symmetry, readout):
     network = ready(symmetry, readout=readout)

@@ -23,6 +23,7 @@ from extensive.inference.network import DTYPES, FoldedNetwork
 from extensive.inference.windows import scatter_open, scatter_periodic, window_half
 from extensive.io import digest
 from extensive.models import Potential
+from extensive.models.equilibration import total_energy
 from extensive.raster import check_sheet, pitch_features
 
 # Side of a block, in patches. On a CPU: small enough for the features to stay in cache, large enough for the
@@ -198,7 +199,8 @@ class Engine:
             positions.to(self.device), channel, weight, grid.shape, grid.pitch_A, self.sigma_A, n_channels,
             self.image_dtype,
         )  # fmt: skip
-        return grid.network.whole_patches(image.permute(2, 0, 1)[None]).sum(dtype=torch.float64)
+        patches = grid.network.whole_patches(image.permute(2, 0, 1)[None])
+        return total_energy(patches.sum(dim=(2, 3), dtype=torch.float64)[0])
 
     def block_image(
         self, positions: Tensor, channel: Tensor, weight: Tensor | None, grid: Grid, shape: tuple[int, int]

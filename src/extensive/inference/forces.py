@@ -3,16 +3,20 @@
 import numpy as np
 import torch
 from ase import Atoms
+from torch import Tensor
 
 from extensive.inference.engine import Engine, Grid, torch_threads
 from extensive.inference.sources import AtomsSource
+from extensive.inference.stream import stream_energy
 from extensive.inference.strips import strips
+from extensive.models.equilibration import energies_at, shared_potential, total_energy
 
 
 def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
     """Energy (eV) and forces (N, 3) (eV/Angstrom) of `atoms`.
 
-    E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it.
+    E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it. Blocks
+    of an equilibrated network have energies at the potential that all of them share, found first and held.
     """
     grid = engine.grid((atoms.cell[0, 0], atoms.cell[1, 1]))
     if grid.whole:
@@ -22,7 +26,8 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
     pitch_y, pitch_x = grid.pitch_A
     width_A = grid.cell[0]
     sorted_forces = np.zeros((len(atoms), 2))
-    total = 0.0
+    sums = torch.zeros((), dtype=torch.float64)
+    potential = _shared_potential(engine, source)
     with torch_threads(engine.threads), torch.enable_grad():
         for strip in strips(grid.shape[0], engine.block_px):
             low, high = strip.first * pitch_y - halo_y, strip.last * pitch_y + halo_y
@@ -37,14 +42,22 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
                 place = torch.from_numpy(local).to(engine.device).requires_grad_(True)
                 shape = (strip.last - strip.first, columns)
                 image = engine.block_image(place, channel, weight, grid, shape)
-                energy = grid.network.patches(image).sum(dtype=torch.float64)
-                (gradient,) = torch.autograd.grad(energy, place)
-                total += float(energy.detach())
+                patches = grid.network.patches(image).double()
+                (gradient,) = torch.autograd.grad(energies_at(patches, potential).sum(), place)
+                sums = sums + patches.detach().sum(dim=(0, 2, 3)).cpu()
                 np.subtract.at(sorted_forces, index[chosen], gradient.cpu().numpy())
     forces = np.zeros((len(atoms), 3))
     scale = engine.potential.energy_scale_eV
     forces[source.order, :2] = scale * sorted_forces
-    return engine.reference_eV(atoms.numbers) + scale * total, forces
+    return engine.reference_eV(atoms.numbers) + scale * float(total_energy(sums)), forces
+
+
+def _shared_potential(engine: Engine, source: AtomsSource) -> Tensor:
+    """The potential (float64 scalar, in units of the network's) of the whole sheet; 0 for a sum over tiles alone."""
+    if engine.potential.config.readout != "equilibrated":
+        return torch.zeros((), dtype=torch.float64, device=engine.device)
+    sums = torch.tensor(stream_energy(engine, source).sums_eV, dtype=torch.float64, device=engine.device)
+    return shared_potential(sums)
 
 
 def _whole_forces(engine: Engine, atoms: Atoms, grid: Grid) -> tuple[float, np.ndarray]:

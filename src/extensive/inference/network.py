@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extensive.models.ednn import EDNN
+from extensive.models.equilibration import charged
 from extensive.models.layers import PitchConv
 from extensive.oblique import twisted_index
 
@@ -32,12 +33,12 @@ class Layer(NamedTuple):
 
 
 class FoldedNetwork:
-    """Patch energies of padded images, equal to those of an EDNN whose form is 'convolutional'."""
+    """What patches of padded images add, equal to that of an EDNN whose form is 'convolutional'."""
 
     def __init__(self, network: EDNN, pitch: Tensor | None, dtype: torch.dtype, device: torch.device) -> None:
         """`pitch`: features (2,) of the images to come, or None for a network that is not told them."""
         self.stride, self.context_px, self.dtype = network.stride, network.context_px, dtype
-        self.density = network.config.readout == "density"
+        self.readout = network.config.readout
         trunk, double = network.tile_network, torch.float64
         pitch = None if pitch is None else pitch.to(double)
         trunk64 = _in_double(trunk)
@@ -65,7 +66,7 @@ class FoldedNetwork:
         self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch.sum()) / 10.0))
 
     def patches(self, image: Tensor) -> Tensor:
-        """Energy of every s x s patch (B, H / s, W / s), from images (B, C, H + 2c, W + 2c)."""
+        """What every s x s patch adds (see `EDNN.tile_parts`), (B, K, H / s, W / s), of (B, C, H + 2c, W + 2c)."""
         return self._patches(image, _conv, whole=False)
 
     def whole_patches(self, image: Tensor) -> Tensor:
@@ -82,12 +83,12 @@ class FoldedNetwork:
         for layer in self.head:
             x = _conv(_silu(x), layer)
         output = _conv(_silu(x).to(self.last_dtype), self.last)
-        if not self.density:
-            return output[:, 0]
+        if self.readout == "plain":
+            return output
         c = 0 if whole else self.context_px
         focus = image[..., c : image.shape[-2] - c, c : image.shape[-1] - c]
         atoms = F.avg_pool2d(focus, self.stride) * self.atoms_per_mean
-        return (output * atoms).sum(dim=1)
+        return charged(output, atoms) if self.readout == "equilibrated" else (output * atoms).sum(dim=1, keepdim=True)
 
 
 def _in_double(trunk: torch.nn.Module) -> torch.nn.Module:

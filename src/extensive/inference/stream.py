@@ -10,7 +10,7 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from extensive.inference.engine import Engine, Grid, torch_threads
 from extensive.inference.sources import Source
 from extensive.inference.strips import Checkpoint, Strip, strips
 from extensive.io import digest
+from extensive.models.equilibration import total_energy
 
 # Width (pixels) of the bins that atoms of a strip are sorted into; a block takes whole bins.
 BIN_PX = 16
@@ -31,14 +32,23 @@ BIN_PX = 16
 
 @dataclass(frozen=True)
 class SheetEnergy:
-    """What a streamed evaluation found."""
+    """What a streamed evaluation found: of a whole sheet, or of the strips of one rank.
 
-    energy_eV: float
+    `sums_eV` are the K sums over tiles: the energy, and of an equilibrated network its charge and its capacity, all in
+    units of the energy scale times eV. Those of parts of a sheet add up; their energies do so only with K = 1.
+    """
+
+    sums_eV: tuple[float, ...]
     n_atoms: int
     seconds: float  # wall clock, resumed parts included
     peak_memory_GiB: float
     strips: int
     resumed_strips: int
+
+    @property
+    def energy_eV(self) -> float:
+        """Energy of all that was summed, alone."""
+        return energy_of_sums(self.sums_eV)
 
 
 @dataclass
@@ -60,23 +70,23 @@ def stream_energy(
     progress: bool = False,
     n_ranks: int = 1,
     rank: int = 0,
-    on_strip: Callable[[Strip, float], None] | None = None,
+    on_strip: Callable[[Strip, list[float]], None] | None = None,
 ) -> SheetEnergy:
     """Energy of a source's whole sheet (or of one rank's strips of it), equal to the direct evaluation.
 
     `checkpoint` is a file for partial sums: a killed evaluation goes on after its last strip. The caller
-    removes it once the result is written. `on_strip` is called with each finished strip and its energy in eV.
+    removes it once the result is written. `on_strip` is called with each finished strip and its sums in eV.
     """
     started = time.perf_counter()
     grid = engine.grid(source.cell)
     todo = strips(grid.shape[0], engine.block_px, n_ranks, rank)
     key = digest([engine.fingerprint, source.fingerprint, grid.shape, engine.block_px, n_ranks, rank])
     done = Checkpoint.open(checkpoint, key)
-    before, resumed = done.seconds, len(done.energies_eV)
-    left = [strip for strip in todo if strip.index not in done.energies_eV]
+    before, resumed = done.seconds, len(done.sums_eV)
+    left = [strip for strip in todo if strip.index not in done.sums_eV]
     bar = tqdm(
         total=(todo[-1].last - todo[0].first) * grid.shape[1] if todo else 0,
-        initial=sum((strip.last - strip.first) * grid.shape[1] for strip in todo if strip.index in done.energies_eV),
+        initial=sum((strip.last - strip.first) * grid.shape[1] for strip in todo if strip.index in done.sums_eV),
         unit="px", unit_scale=True, desc="sheet", disable=not progress, file=sys.stderr, mininterval=1.0,
     )  # fmt: skip
     workers = engine.threads if engine.device.type == "cpu" else 1
@@ -87,21 +97,31 @@ def stream_energy(
             prepared = None
             if position + 1 < len(left):
                 prepared = pool.submit(strip_atoms, engine, source, grid, left[position + 1])
-            energy = _strip_energy(engine, grid, strip, atoms, pool)
+            sums = _strip_sums(engine, grid, strip, atoms, pool)
             done.seconds = before + time.perf_counter() - started
             done.peak_memory_GiB = max(done.peak_memory_GiB, peak_memory_GiB(engine.device))
-            done.add(strip, energy, int(atoms.counts.sum()))
+            done.add(strip, sums, int(atoms.counts.sum()))
             bar.update((strip.last - strip.first) * grid.shape[1])
             if on_strip is not None:
-                on_strip(strip, energy)
+                on_strip(strip, sums)
     return SheetEnergy(
-        energy_eV=sum(done.energies_eV[strip.index] for strip in todo),
+        sums_eV=added(done.sums_eV[strip.index] for strip in todo),
         n_atoms=sum(done.atoms[strip.index] for strip in todo),
         seconds=before + time.perf_counter() - started,
         peak_memory_GiB=max(done.peak_memory_GiB, peak_memory_GiB(engine.device)),
         strips=len(todo),
         resumed_strips=resumed,
     )
+
+
+def added(parts: Iterable[Sequence[float]]) -> tuple[float, ...]:
+    """The K sums of several parts of a sheet together."""
+    return tuple(map(sum, zip(*parts, strict=True)))
+
+
+def energy_of_sums(sums_eV: Sequence[float]) -> float:
+    """Energy (eV) from the K sums over a sheet: see `extensive.models.equilibration`."""
+    return float(total_energy(torch.tensor(sums_eV, dtype=torch.float64)))
 
 
 @contextlib.contextmanager
@@ -150,20 +170,19 @@ def _row_A(grid: Grid, row: int) -> float:
     return grid.cell[1] if row == grid.shape[0] else row * grid.pitch_A[0]
 
 
-def _strip_energy(engine: Engine, grid: Grid, strip: Strip, atoms: StripAtoms, pool: ThreadPoolExecutor) -> float:
-    """Energy (eV) of a strip: blocks in parallel, their sums added in order, so that it is the same every
-    time.
-    """
+def _strip_sums(engine: Engine, grid: Grid, strip: Strip, atoms: StripAtoms, pool: ThreadPoolExecutor) -> list[float]:
+    """The K sums (eV) of a strip: blocks in parallel, added in order, so that they are the same every time."""
     height, width = strip.last - strip.first, grid.shape[1]
     firsts = range(0, width, engine.block_px)
     jobs = collections.deque(
-        pool.submit(_block_energy, engine, grid, atoms, (height, min(engine.block_px, width - first)), first)
+        pool.submit(_block_sums, engine, grid, atoms, (height, min(engine.block_px, width - first)), first)
         for first in firsts
     )
-    total = 0.0
+    total = jobs.popleft().result()
     while jobs:
-        total += jobs.popleft().result()
-    return engine.reference_of_counts_eV(atoms.counts) + engine.potential.energy_scale_eV * total
+        total = total + jobs.popleft().result()
+    sums = [engine.potential.energy_scale_eV * float(part) for part in total]
+    return [engine.reference_of_counts_eV(atoms.counts) + sums[0], *sums[1:]]
 
 
 def block_arguments(
@@ -183,11 +202,11 @@ def block_arguments(
     return positions.to(engine.device), atoms.channel[part], weight
 
 
-def _block_energy(engine: Engine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int) -> float:
-    """Network energy of one block whose first column is `first`."""
+def _block_sums(engine: Engine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int) -> np.ndarray:
+    """The K sums (float64) over the patches of one block whose first column is `first`."""
     with torch.inference_mode():
         image = engine.block_image(*block_arguments(engine, grid, atoms, shape, first), grid, shape)
-        return float(grid.network.patches(image).sum(dtype=torch.float64))
+        return grid.network.patches(image).sum(dim=(0, 2, 3), dtype=torch.float64).cpu().numpy()
 
 
 def peak_memory_GiB(device: torch.device | str = "cpu") -> float:

@@ -39,7 +39,7 @@ class Checkpoint:
 
     path: Path | None
     key: str
-    energies_eV: dict[int, float] = field(default_factory=dict)
+    sums_eV: dict[int, list[float]] = field(default_factory=dict)  # K numbers a strip, see SheetEnergy
     atoms: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory_GiB: float = 0.0
@@ -57,7 +57,7 @@ class Checkpoint:
                     return cls(
                         path,
                         key,
-                        {int(k): float(v) for k, v in values["energies_eV"].items()},
+                        {int(k): [float(v) for v in sums] for k, sums in values["sums_eV"].items()},
                         {int(k): int(v) for k, v in values["atoms"].items()},
                         float(values["seconds"]),
                         float(values["peak_memory_GiB"]),
@@ -66,9 +66,9 @@ class Checkpoint:
                 pass  # not a checkpoint that can be trusted: start over
         return cls(path, key)
 
-    def add(self, strip: Strip, energy_eV: float, n_atoms: int) -> None:
+    def add(self, strip: Strip, sums_eV: list[float], n_atoms: int) -> None:
         """Remember a finished strip; on disk before this returns."""
-        self.energies_eV[strip.index] = energy_eV
+        self.sums_eV[strip.index] = sums_eV
         self.atoms[strip.index] = n_atoms
         if self.path is not None:
             write_json(
@@ -77,7 +77,7 @@ class Checkpoint:
                     "key": self.key,
                     "seconds": self.seconds,
                     "peak_memory_GiB": self.peak_memory_GiB,
-                    "energies_eV": self.energies_eV,
+                    "sums_eV": self.sums_eV,
                     "atoms": self.atoms,
                 },
             )

@@ -12,6 +12,8 @@ FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convoluti
 
 SYMMETRIES = ("none", "mirrors", "square")
 
+READOUTS = ("plain", "density", "equilibrated")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -40,7 +42,9 @@ class ModelConfig:
     inner_widths: tuple[int, ...] | None = None  # channels of the same layers, one each; None: `width`
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
     symmetry: str = "none"  # ednn 'convolutional': what its layers are tied by; see extensive.models.tied
-    readout: str = "plain"  # ednn 'convolutional': 'plain', or 'density' (energy per atom times atoms in the patch)
+    # ednn 'convolutional': 'plain', 'density' (energy per atom times atoms in the patch) or 'equilibrated' (energy,
+    # charge and capacity of tiles at one potential; see extensive.models.equilibration)
+    readout: str = "plain"
 
     def __post_init__(self) -> None:
         """Raise InputError for a combination that names no network."""
@@ -60,8 +64,12 @@ class ModelConfig:
             raise InputError(
                 f"model symmetry: {self.symmetry!r}; only an ednn with tile_network: convolutional has one"
             )
-        if self.readout not in ("plain", "density"):
-            raise InputError(f"model readout: {self.readout!r}; it must be 'plain' or 'density'")
+        if self.readout not in READOUTS:
+            raise InputError(f"model readout: {self.readout!r}; it must be one of {list(READOUTS)}")
+        if self.readout != "plain" and (self.network, self.form) != ("ednn", "convolutional"):
+            raise InputError(
+                f"model readout: {self.readout!r}; only an ednn with tile_network: convolutional has a choice of it"
+            )
         for key in ("dilations", "inner_widths"):
             numbers = getattr(self, key)
             if numbers is not None and (len(numbers) != self.blocks or min(numbers, default=1) < 1):

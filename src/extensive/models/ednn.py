@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from extensive.errors import InputError
 from extensive.models.config import ModelConfig
+from extensive.models.equilibration import charged, energies_at, first_charges, shared_potential, total_energy
 from extensive.models.functions import wrap_pad
 from extensive.models.layers import PaperNetwork, Standardize, Trunk, with_pitch
 from extensive.models.tiles import cut_padded, row_chunks, tile_counts
@@ -49,7 +50,7 @@ class EDNN(nn.Module):
         self.standardize = Standardize(channels)
         self.stride = 0
         if config.form == "convolutional":
-            outputs = channels if config.readout == "density" else 1
+            outputs = {"density": channels, "equilibrated": channels + 2}.get(config.readout, 1)
             self.tile_network = Trunk(
                 channels,
                 config.stem,
@@ -62,6 +63,10 @@ class EDNN(nn.Module):
                 config.symmetry,
                 config.inner_widths,
             )
+            if config.readout == "equilibrated":
+                with torch.no_grad():
+                    *_, offsets = self.tile_network.head[-1].parameters()
+                    offsets[1:-1] = torch.tensor(first_charges(config.channels))
             _, self.stride = self.tile_network.receptive_field()
             self.context_px = self.tile_network.context_px()
             if config.focus_px < 1 or config.focus_px % self.stride:
@@ -108,15 +113,23 @@ class EDNN(nn.Module):
         """
         if twist:
             self._check_fused()
-            return self._patches(images, pitch, periodic=True, twist=twist).double().sum(dim=(1, 2))
+            return total_energy(self._patches(images, pitch, periodic=True, twist=twist).double().sum(dim=(2, 3)))
         mode = mode or ("fused" if self.can_fuse else "tiled")
         if mode == "fused":
             self._check_fused()
-            return self._fused_patches(images, pitch).double().sum(dim=(1, 2))
-        return self.tile_energies(images, pitch, mode).sum(dim=(1, 2))
+            return total_energy(self._fused_patches(images, pitch).double().sum(dim=(2, 3)))
+        return total_energy(self.tile_parts(images, pitch, mode).sum(dim=(2, 3)))
 
     def tile_energies(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
-        """Energy of every tile, (B, Ty, Tx), float64; image sides must be multiples of the focus."""
+        """Energy of every tile, (B, Ty, Tx), float64; image sides must be multiples of the focus.
+
+        Of an equilibrated network, at the potential mu = sum q / sum d that all tiles share: e + mu q - mu^2 d / 2.
+        """
+        parts = self.tile_parts(images, pitch, mode)
+        return energies_at(parts, shared_potential(parts.sum(dim=(2, 3)))[:, None, None])
+
+    def tile_parts(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
+        """What every tile adds, (B, K, Ty, Tx), float64: its energy, and with K = 3 its charge and capacity."""
         tile_counts(tuple(images.shape[-2:]), self.focus_px)
         mode = mode or ("fused" if self.can_fuse else "tiled")
         if mode == "fused":
@@ -126,11 +139,10 @@ class EDNN(nn.Module):
             raise InputError(f"mode: {mode!r}; it must be 'tiled' or 'fused'")
         return self._tiled(wrap_pad(images, self.context_px), pitch)
 
-    def tile_energies_from_padded(self, padded: Tensor, pitch: Tensor | None = None) -> Tensor:
-        """Tile energies (B, Ty, Tx), float64, of images that already carry their context: (B, C, H + 2c, W +
-        2c).
+    def tile_parts_from_padded(self, padded: Tensor, pitch: Tensor | None = None) -> Tensor:
+        """The same of images that already carry their context, (B, C, H + 2c, W + 2c), as pieces of a sheet do.
 
-        For an engine that streams an image in strips; no wrapping here. Fused where the network can be.
+        No wrapping here. Fused where the network can be.
         """
         tile_counts((padded.shape[-2] - 2 * self.context_px, padded.shape[-1] - 2 * self.context_px), self.focus_px)
         if self.can_fuse:
@@ -145,7 +157,7 @@ class EDNN(nn.Module):
             )
 
     def _fused_patches(self, images: Tensor, pitch: Tensor | None) -> Tensor:
-        """Patch energies (B, H / s, W / s) of periodic images, in strips where memory asks for it."""
+        """Patches (B, K, H / s, W / s) of periodic images, in strips where memory asks for it."""
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
             raise InputError(f"image of {height} x {width} pixels: sides must be multiples of {self.stride} pixels")
@@ -156,29 +168,31 @@ class EDNN(nn.Module):
         for first, last in row_chunks(height // self.stride, width * self.stride * len(images), CHUNK_PX):
             strip = padded[..., first * self.stride : last * self.stride + 2 * self.context_px, :]
             rows.append(self._patches(strip, pitch, periodic=False))
-        return torch.cat(rows, dim=1)
+        return torch.cat(rows, dim=2)
 
     def _patches(self, images: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
-        """Energy of every s x s patch (B, H', W')."""
+        """What every s x s patch adds, (B, K, H', W')."""
         output = self.tile_network(self.standardize(images), pitch, periodic, twist)
         if self.config.readout == "plain":
-            return output[:, 0]
-        # Energy per atom times the number of atoms: the Gaussians of one atom integrate to 2 pi sigma^2.
+            return output
+        # Numbers per atom times the number of atoms: the Gaussians of one atom integrate to 2 pi sigma^2.
         c = 0 if periodic else self.context_px
         focus = images[..., c : images.shape[-2] - c, c : images.shape[-1] - c]
         area = (self.stride * self.config.pixel_size_A) ** 2 / (2.0 * math.pi * self.config.sigma_A**2)
         atoms = F.avg_pool2d(focus, self.stride) * area
         if pitch is not None:
             atoms = atoms * torch.exp(pitch[:, :2].sum(dim=1) / 10.0)[:, None, None, None]
-        return (output * atoms).sum(dim=1)
+        return (
+            charged(output, atoms) if self.config.readout == "equilibrated" else (output * atoms).sum(1, keepdim=True)
+        )
 
     def _sum_patches(self, patches: Tensor) -> Tensor:
-        """Patches (B, H', W') -> tiles (B, Ty, Tx), accumulated in float64."""
+        """Patches (B, K, H', W') -> tiles (B, K, Ty, Tx), accumulated in float64."""
         n = self.focus_px // self.stride
-        return patches.double().unflatten(1, (-1, n)).unflatten(3, (-1, n)).sum(dim=(2, 4))
+        return patches.double().unflatten(2, (-1, n)).unflatten(4, (-1, n)).sum(dim=(3, 5))
 
     def _tiled(self, padded: Tensor, pitch: Tensor | None) -> Tensor:
-        """Tile energies (B, Ty, Tx) by cutting tiles out of padded images, a piece of the image at a time."""
+        """Tiles (B, K, Ty, Tx) by cutting them out of padded images, a piece of the image at a time."""
         f, side, n_images = self.focus_px, self.side_px, padded.shape[0]
         n_rows, n_columns = (padded.shape[-2] - side) // f + 1, (padded.shape[-1] - side) // f + 1
         budget = CHUNK_PX if padded.is_cuda else CACHED_PX
@@ -189,19 +203,19 @@ class EDNN(nn.Module):
             for left, right in row_chunks(n_columns, n_images * (bottom - top) * side**2, budget):
                 tiles = cut_padded(strip[..., left * f : (right - 1) * f + side], f, side)  # (B, T, C, side, side)
                 tile_pitch = None if pitch is None else pitch.repeat_interleave(tiles.shape[1], dim=0)
-                energy = self._one_by_one(tiles.flatten(0, 1), tile_pitch)
-                parts.append(energy.view(n_images, bottom - top, right - left))
-            rows.append(torch.cat(parts, dim=2))
-        return torch.cat(rows, dim=1)
+                found = self._one_by_one(tiles.flatten(0, 1), tile_pitch)
+                parts.append(found.unflatten(0, (n_images, bottom - top, right - left)).movedim(-1, 1))
+            rows.append(torch.cat(parts, dim=3))
+        return torch.cat(rows, dim=2)
 
     def _one_by_one(self, tiles: Tensor, pitch: Tensor | None) -> Tensor:
-        """Energies (T,), float64, of tiles (T, C, side, side), each on its own."""
+        """What tiles (T, C, side, side) add, (T, K), float64, each on its own."""
         if self.config.form == "convolutional":
-            return self._patches(tiles, pitch, periodic=False).double().sum(dim=(1, 2))
+            return self._patches(tiles, pitch, periodic=False).double().sum(dim=(2, 3))
         x = self.standardize(tiles)
         if self.config.pitch_channels:
             x = with_pitch(x, pitch)
-        return self.tile_network(x)[:, 0].double()
+        return self.tile_network(x).double()
 
 
 def _mlp(inputs: int) -> nn.Sequential:

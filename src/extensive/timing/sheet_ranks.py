@@ -15,6 +15,7 @@ from torch import distributed
 
 from extensive.errors import InputError
 from extensive.inference import Engine, stream_energy
+from extensive.inference.stream import added, energy_of_sums
 from extensive.io import read_json, write_json
 from extensive.models import load_model
 from extensive.timing.hardware import hardware_label
@@ -45,7 +46,7 @@ def launch_sheet(
 
 
 def part_of_rank(job: dict[str, Any], ranks: Ranks) -> SheetTiming:
-    """Strips of this rank, then the sums over all ranks as one row: energies and memory added, the slowest's time."""
+    """Strips of this rank, then all ranks' as one row: sums over tiles and memory added, the slowest's time."""
     section, device = job["section"], ranks.device(torch.device(job["device"]))
     source = sheet_source(section["blocks"], section["displacement_A"], section["seed"])
     threads = max(1, section["threads"] // ranks.size)
@@ -54,8 +55,8 @@ def part_of_rank(job: dict[str, Any], ranks: Ranks) -> SheetTiming:
     own = checkpoint.with_stem(f"{checkpoint.stem}-rank{ranks.rank}")
     found = stream_energy(engine, source, own, progress=ranks.first, n_ranks=ranks.size, rank=ranks.rank)
     parts: list[Any] = [None] * ranks.size
-    distributed.all_gather_object(parts, (found.energy_eV, found.n_atoms, found.seconds, found.peak_memory_GiB))
-    energies, atoms, seconds, memory = zip(*parts)
+    distributed.all_gather_object(parts, (found.sums_eV, found.n_atoms, found.seconds, found.peak_memory_GiB))
+    sums, atoms, seconds, memory = zip(*parts)
     return SheetTiming(
         "ednn-streamed",
         device.type,
@@ -66,7 +67,7 @@ def part_of_rank(job: dict[str, Any], ranks: Ranks) -> SheetTiming:
         threads * ranks.size,
         hardware_label(str(device)),
         round(sum(memory), 3),
-        sum(energies),
+        energy_of_sums(added(sums)),
     )
 
 

@@ -1,5 +1,6 @@
 """One network trained on labelled sheets: from structures and splits to weights, metadata and curve."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from extensive.training.splits import learns_from, times_of
 FITTED = (keys.TRAIN, keys.VALIDATION)
 # A cell this far off the mean does not share one image shape with the others.
 LARGEST_PITCH_DEVIATION = 0.15
+# How much smaller than a new network's it begins, what charges and capacities know of their surroundings.
+SMALL_CHANGES = 0.1
 
 
 def train_model(
@@ -150,7 +153,7 @@ def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: st
     """The potential that a training goes on from, of the same network or one of fewer blocks, knowing all elements."""
     where = f"models.{name}: training.initial_weights {first}"
     potential = load_model(first)
-    if potential.config.blocks < config.blocks:
+    if potential.config != config:
         potential = _grown(potential, config)
     if potential.config != config:
         old, new = potential.config.to_dict(), config.to_dict()
@@ -163,16 +166,29 @@ def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: st
 
 
 def _grown(potential: Potential, config: ModelConfig) -> Potential:
-    """The same energies by the network of `config`, if it is this one and further blocks: those add nothing yet.
+    """The same energies by the network of `config`, if it is this one and further blocks, or this one equilibrated.
 
     The last layers of new blocks are zero, their first ones random, so that they are learned from the first step on.
+    Charges begin as those of free atoms, and what adds to the energy by them is not in what it was.
     """
-    count = potential.config.blocks
-    if config.form != "convolutional" or config.first_blocks(count) != potential.config.first_blocks(count):
+    old, count = potential.config, potential.config.blocks
+    equilibrated = (old.readout, config.readout) == ("plain", "equilibrated")
+    if equilibrated:
+        old = dataclasses.replace(old, readout="equilibrated")
+    if config.form != "convolutional" or config.first_blocks(count) != old.first_blocks(count):
         return potential
     network = build_model(config)
-    network.load_state_dict(potential.network.state_dict(), strict=False)
     trunk = network.tile_network if config.network == "ednn" else network.network
+    weights = potential.network.state_dict()
+    if equilibrated:
+        outputs = potential.network.tile_network.head[-1]
+        for parameter, energies in zip(trunk.head[-1].parameters(), outputs.parameters(), strict=True):
+            with torch.no_grad():
+                parameter[0] = energies[0]
+                if parameter.ndim > 1:
+                    parameter[1:] *= SMALL_CHANGES
+        weights = {key: value for key, value in weights.items() if f".head.{len(trunk.head) - 1}." not in key}
+    network.load_state_dict(weights, strict=False)
     for block in trunk.blocks[count:]:
         for parameter in block.mix.parameters():
             torch.nn.init.zeros_(parameter)
