@@ -7,7 +7,14 @@ import torch
 
 from extensive.errors import InputError
 from extensive.models import ModelConfig, Potential, build_model
-from extensive.models.equilibration import charged, energies_at, first_charges, shared_potential, total_energy
+from extensive.models.equilibration import (
+    FIRST_CAPACITIES,
+    charged,
+    energies_at,
+    first_offsets,
+    shared_potential,
+    total_energy,
+)
 from extensive.raster import batch_from_atoms
 from extensive.training.fit import _grown
 from tests.test_models import SMALL, picture, potential, ready, sheet
@@ -32,7 +39,7 @@ def test_the_energy_is_the_lowest_that_charges_of_no_sum_can_have():
 
 
 def test_charges_and_capacities_are_those_of_atoms_and_vacuum_has_none():
-    output = torch.randn(2, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    output = torch.randn(2, 7, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     atoms = torch.rand(2, 3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     atoms[0, :, 0, 0] = 0.0
     parts = charged(output, atoms)
@@ -40,11 +47,18 @@ def test_charges_and_capacities_are_those_of_atoms_and_vacuum_has_none():
     assert parts[1, 2].min() > 0
     torch.testing.assert_close(charged(output, 2 * atoms)[:, 1:], 2 * parts[:, 1:])
     torch.testing.assert_close(parts[:, 0], output[:, 0])
-    assert first_charges("BCN") == [0.0]  # one channel for all elements tells nothing of them
-    assert first_charges(("B", "C", "N")) == [-1.0, 0.0, 1.0]
-    zero = charged(torch.zeros(1, 5, 1, 1), torch.ones(1, 3, 1, 1))
-    assert zero[0, 2].item() == pytest.approx(3 * 0.3)
     assert total_energy(torch.zeros(3)) == 0.0  # an image without atoms
+
+
+def test_what_atoms_begin_with():
+    first = first_offsets(("B", "C", "N", "Si"))
+    assert first[1:5].tolist() == [-3.0, -2.0, -1.0, 6.0]
+    assert torch.nn.functional.softplus(first[5:]).tolist() == pytest.approx([0.05, 0.48, 0.05, 0.58 / 3])
+    one = first_offsets("Z")  # one channel for all elements tells nothing of them
+    assert one[:2].tolist() == [0.0, 0.0]
+    output = first_offsets(("B", "C", "N")).expand(3, -1)[..., None, None]
+    of_one_atom = charged(output, torch.eye(3)[..., None, None])
+    assert of_one_atom[:, :2].flatten(1).tolist() == [[0.0, -1.0], [0.0, 0.0], [0.0, 1.0]]
 
 
 def test_at_the_shared_potential_tiles_sum_to_the_energy_and_it_is_stationary():
@@ -125,7 +139,7 @@ def test_a_learned_network_is_given_charges(more):
                 dim=(2, 3)
             )[0]
         assert charge.item() == pytest.approx(electrons, abs=2.0)
-        assert capacity.item() == pytest.approx(0.3 * 20, rel=0.2)
+        assert capacity.item() == pytest.approx(20 * FIRST_CAPACITIES[symbols], rel=0.2)
 
 
 def test_only_a_convolutional_ednn_has_charges():

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from extensive.errors import InputError
 from extensive.models.config import ModelConfig
-from extensive.models.equilibration import charged, energies_at, first_charges, shared_potential, total_energy
+from extensive.models.equilibration import charged, energies_at, first_offsets, shared_potential, total_energy
 from extensive.models.functions import wrap_pad
 from extensive.models.layers import PaperNetwork, Standardize, Trunk, with_pitch
 from extensive.models.tiles import cut_padded, row_chunks, tile_counts
@@ -50,7 +50,7 @@ class EDNN(nn.Module):
         self.standardize = Standardize(channels)
         self.stride = 0
         if config.form == "convolutional":
-            outputs = {"density": channels, "equilibrated": channels + 2}.get(config.readout, 1)
+            outputs = {"density": channels, "equilibrated": 1 + 2 * channels}.get(config.readout, 1)
             self.tile_network = Trunk(
                 channels,
                 config.stem,
@@ -66,7 +66,7 @@ class EDNN(nn.Module):
             if config.readout == "equilibrated":
                 with torch.no_grad():
                     *_, offsets = self.tile_network.head[-1].parameters()
-                    offsets[1:-1] = torch.tensor(first_charges(config.channels))
+                    offsets.copy_(first_offsets(config.channels))
             _, self.stride = self.tile_network.receptive_field()
             self.context_px = self.tile_network.context_px()
             if config.focus_px < 1 or config.focus_px % self.stride:

@@ -14,6 +14,7 @@ told.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,33 +22,38 @@ from ase.data import atomic_numbers
 from torch import Tensor
 from torch.nn import functional as F
 
-# Softplus of it is 0.3 an atom: what a network that has learned nothing yet says, near what stripes of hBN in graphene
-# have in units of the energy scale.
-FIRST_CAPACITY = -1.0502256128148466
+# Capacities of atoms (in units of the energy scale) that learning begins with, from DFT of stripes of hBN in graphene
+# (examples/stripe_edges.py): carbon has states at the Fermi level, hBN has hardly any. Of other elements, their mean.
+FIRST_CAPACITIES = {"B": 0.05, "C": 0.48, "N": 0.05}
 # Capacity below which there is nothing that could be charged, for images without atoms.
 VACUUM = 1e-12
 
 
-def first_charges(channels: str | Sequence[str]) -> list[float]:
-    """Charges of atoms of each image channel (electrons) that learning begins with: what they bring beyond the others.
+def first_offsets(channels: str | Sequence[str]) -> Tensor:
+    """Offsets (1 + 2 C,) of the last layer that learning begins with: energy, charges and capacities of atoms.
 
-    Of elements of one row that is the difference of atomic numbers: boron -1, carbon 0, nitrogen 1.
+    Charges (electrons) are what atoms bring beyond the others, of elements of one row the difference of atomic numbers:
+    boron -1, carbon 0, nitrogen 1.
     """
+    mean = sum(FIRST_CAPACITIES.values()) / len(FIRST_CAPACITIES)
     if isinstance(channels, str):
-        return [0.0]
-    numbers = [atomic_numbers[symbol] for symbol in channels]
-    return [number - sum(numbers) / len(numbers) for number in numbers]
+        charges, capacities = [0.0], [mean]
+    else:
+        numbers = [atomic_numbers[symbol] for symbol in channels]
+        charges = [number - sum(numbers) / len(numbers) for number in numbers]
+        capacities = [FIRST_CAPACITIES.get(symbol, mean) for symbol in channels]
+    return torch.tensor([0.0, *charges, *(math.log(math.expm1(capacity)) for capacity in capacities)])
 
 
 def charged(output: Tensor, atoms: Tensor) -> Tensor:
-    """Energy, charge and capacity of patches, (B, 3, H, W), from a network's output (B, 2 + C, H, W).
+    """Energy, charge and capacity of patches, (B, 3, H, W), from a network's output (B, 1 + 2 C, H, W).
 
-    The output is an energy, charges of an atom of each channel, and what becomes its capacity; `atoms` (B, C, H, W) are
-    the numbers of them in each patch.
+    The output is an energy, and of an atom of each channel its charge and what softplus makes its capacity; `atoms`
+    (B, C, H, W) are the numbers of them in each patch.
     """
-    charge = (output[:, 1:-1] * atoms).sum(dim=1, keepdim=True)
-    capacity = F.softplus(output[:, -1:] + FIRST_CAPACITY) * atoms.sum(dim=1, keepdim=True)
-    return torch.cat([output[:, :1], charge, capacity], dim=1)
+    charges, capacities = output[:, 1:].chunk(2, dim=1)
+    parts = output[:, 0], (charges * atoms).sum(dim=1), (F.softplus(capacities) * atoms).sum(dim=1)
+    return torch.stack(parts, dim=1)
 
 
 def total_energy(sums: Tensor) -> Tensor:
