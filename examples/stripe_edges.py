@@ -1,6 +1,7 @@
 """How far the two edges of a stripe of hBN in graphene see each other, by DFT and by a network.
 
     OMP_NUM_THREADS=1 python examples/stripe_edges.py --model ednn --rows 12 24 36
+    OMP_NUM_THREADS=1 python examples/stripe_edges.py --model ednn --rows 24 --hbn 5
 
 A stripe along x of n rows of atoms has two edges, each of boron or of nitrogen, cut through the bonds along y or the
 others. Stripes of odd n have two edges of one element, those of even n one of each. Of such stripes,
@@ -9,8 +10,8 @@ others. Stripes of odd n have two edges of one element, those of even n one of e
 
 averaged with the same of n - 1 and n + 1 exchanged, has every kind of edge, every row of hBN and every row of carbon as
 often with a minus as with a plus: what is left is what edges know of each other, and is nothing to a network that does
-not see both at once. Half of the rows are carbon, so that edges are as far apart on either side. DFT is the labels',
-and takes two minutes for 24 rows.
+not see both at once. Half of the rows are carbon, unless `--hbn` says otherwise, so that edges are as far apart on
+either side. DFT is the labels', and takes two minutes for 24 rows.
 """
 
 import argparse
@@ -44,9 +45,9 @@ def stripe(rows: int, first: int, count: int) -> Atoms:
     return sheet
 
 
-def edge_interaction(energy: Callable[[Atoms], float], rows: int) -> float:
-    """The difference above, in eV for one cell along x, of stripes in `rows` rows."""
-    n = rows // 2 - 1
+def edge_interaction(energy: Callable[[Atoms], float], rows: int, hbn: int | None = None) -> float:
+    """The difference above, in eV for one cell along x, of stripes of `hbn` (odd; None: half) of `rows` rows."""
+    n = hbn or rows // 2 - 1
     alike = [stripe(rows, first, n) for first in (0, 1)]
     mixed = [stripe(rows, first, count) for first in (0, 1) for count in (n - 1, n + 1)]
     return sum(map(energy, alike)) - sum(map(energy, mixed)) / 2
@@ -57,8 +58,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", nargs="+", default=["ednn"], help="paths or published names")
     parser.add_argument("--rows", nargs="+", type=int, default=[12, 24, 36], help="rows of atoms, multiples of 4")
+    parser.add_argument(
+        "--hbn", type=int, help="how many of them are hBN, an odd number; one less than half if not said"
+    )
     parser.add_argument("--without-dft", action="store_true", help="the networks alone: seconds")
     options = parser.parse_args()
+    if options.hbn is not None and not (options.hbn % 2 and 1 < options.hbn < min(options.rows) - 1):
+        parser.error(f"--hbn {options.hbn}: an odd number of at least 3, with at least 2 rows of carbon beside it")
     prepare_serial_process()
     energies = {}
     for name in options.model:
@@ -74,10 +80,10 @@ def main() -> None:
     print("interaction of the edges (eV for one cell along x)")
     print("rows  distance (A)" + "".join(f"  {name:>12}" for name in energies))
     for rows in options.rows:
-        distance = stripe(rows, 0, 0).cell.lengths()[1] / 2
+        distance = stripe(rows, 0, 0).cell.lengths()[1] / rows * (options.hbn + 1 if options.hbn else rows // 2)
         print(f"{rows:4}  {distance:12.1f}", end="", flush=True)
         for energy in energies.values():
-            print(f"  {edge_interaction(energy, rows):12.4f}", end="", flush=True)
+            print(f"  {edge_interaction(energy, rows, options.hbn):12.4f}", end="", flush=True)
         print()
 
 

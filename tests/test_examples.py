@@ -96,9 +96,15 @@ def test_every_row_and_every_edge_of_the_stripes_counts_as_often_with_a_minus(st
 
 
 @published
-def test_edges_beyond_its_context_do_not_interact_for_a_network(stripes):
-    # Of a trained one: where on the pixels a row lies matters to an untrained one.
-    calculator = Calculator("ednn", symmetric=True, extrapolate=True)
-    near, far = (stripes.edge_interaction(calculator.get_potential_energy, rows) for rows in (12, 48))
+def test_edges_beyond_its_context_interact_only_by_the_charge_that_they_share(stripes):
+    # Of trained ones: where on the pixels a row lies matters to an untrained one.
+    def interactions(model, rows):
+        calculator = Calculator(model, symmetric=True, extrapolate=True)
+        return [stripes.edge_interaction(calculator.get_potential_energy, n) for n in rows]
+
+    near, far = interactions("fifth-stage/ednn-seed0", (12, 48))  # a sum over tiles
     assert near > 0.1  # eV
     assert abs(far) < 0.005
+    once, twice = interactions("ednn", (24, 48))
+    assert once > 0.05
+    assert twice == pytest.approx(once / 2, rel=0.1)  # (sum q)^2 / (2 sum d): half in twice the sheet

@@ -123,7 +123,8 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         ("second", f"second-stage/ednn-seed{seed}"),
         ("third", f"third-stage/ednn-seed{seed}"),
         ("fourth", f"fourth-stage/ednn-seed{seed}"),
-        ("fifth", f"ednn{f'-seed{seed}' if seed else ''}"),
+        ("fifth", f"fifth-stage/ednn-seed{seed}"),
+        ("sixth", f"ednn{f'-seed{seed}' if seed else ''}"),
     ):
         config = configured("config", "more-labels", f"{stage}-training")
         check_config(config)
