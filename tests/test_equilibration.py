@@ -17,7 +17,7 @@ from extensive.models.equilibration import (
 )
 from extensive.raster import batch_from_atoms
 from extensive.training.fit import _grown
-from tests.test_models import SMALL, picture, potential, ready, sheet
+from tests.test_models import SMALL, islands, picture, ready, sheet
 
 EQUILIBRATED = dataclasses.replace(SMALL, readout="equilibrated")
 
@@ -83,14 +83,7 @@ def test_parts_of_a_sheet_know_of_each_other_at_any_distance():
     """Two islands so far apart that no patch sees both: their energies add up to all but what charges share."""
     network = ready(EQUILIBRATED)
     network.standardize.mean.zero_()
-    gap, f = 2 * network.context_px + network.stride, network.focus_px
-    side = -(-2 * (16 + gap) // f) * f
-    pitch = torch.zeros(1, 2, dtype=torch.float64)
-    left = torch.zeros(1, 3, f * 6, side, dtype=torch.float64)
-    right = left.clone()
-    left[..., 16:32, :16] = picture(16, 16, batch=1)[0]
-    right[..., 16:32, 16 + gap : 32 + gap] = picture(16, 16, batch=1, seed=5)[0]
-    images = left + right, left, right, 0 * left
+    images, pitch = islands(network)
     both, one, two, none = (network.tile_parts(image, pitch).sum(dim=(2, 3)) for image in images)
     torch.testing.assert_close(both - none, (one - none) + (two - none), rtol=1e-11, atol=1e-11)
     energies = [network(image, pitch).item() for image in images]
@@ -106,18 +99,6 @@ def test_energy_is_extensive():
     torch.testing.assert_close(network(images.repeat(1, 1, 2, 3), pitch), 6 * energy, rtol=1e-12, atol=1e-12)
     sums = network.tile_parts(images, pitch).sum(dim=(2, 3))
     assert (energy - sums[:, 0]).abs().min() > 1e-6  # and what is shared is a part of it
-
-
-def test_forces_are_minus_the_gradient():
-    model, atoms = potential(EQUILIBRATED), sheet()
-    _, (forces,) = model.energies_and_forces([atoms])
-    step = 1e-4
-    for i, axis in [(0, 0), (3, 1), (11, 0)]:
-        moved = [atoms.copy(), atoms.copy()]
-        moved[0].positions[i, axis] += step
-        moved[1].positions[i, axis] -= step
-        up, down = model.energies(moved)
-        assert forces[i, axis] == pytest.approx(-(up - down) / (2 * step), rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("more", [{}, {"symmetry": "mirrors", "width": 8, "stem": ((8, 4, 2),), "head": (4,)}])
