@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extensive.models.ednn import EDNN
-from extensive.models.equilibration import charged
+from extensive.models.ednn import EDNN, per_atom
 from extensive.models.layers import PitchConv
 from extensive.oblique import twisted_index
 
@@ -85,10 +84,8 @@ class FoldedNetwork:
         output = _conv(_silu(x).to(self.last_dtype), self.last)
         if self.readout == "plain":
             return output
-        c = 0 if whole else self.context_px
-        focus = image[..., c : image.shape[-2] - c, c : image.shape[-1] - c]
-        atoms = F.avg_pool2d(focus, self.stride) * self.atoms_per_mean
-        return charged(output, atoms) if self.readout == "equilibrated" else (output * atoms).sum(dim=1, keepdim=True)
+        margin = 0 if whole else self.context_px
+        return per_atom(self.readout, output, image, margin, self.stride, self.atoms_per_mean)
 
 
 def _in_double(trunk: torch.nn.Module) -> torch.nn.Module:

@@ -175,16 +175,12 @@ class EDNN(nn.Module):
         output = self.tile_network(self.standardize(images), pitch, periodic, twist)
         if self.config.readout == "plain":
             return output
-        # Numbers per atom times the number of atoms: the Gaussians of one atom integrate to 2 pi sigma^2.
-        c = 0 if periodic else self.context_px
-        focus = images[..., c : images.shape[-2] - c, c : images.shape[-1] - c]
-        area = (self.stride * self.config.pixel_size_A) ** 2 / (2.0 * math.pi * self.config.sigma_A**2)
-        atoms = F.avg_pool2d(focus, self.stride) * area
+        # The Gaussians of one atom integrate to 2 pi sigma^2.
+        atoms_per_mean = (self.stride * self.config.pixel_size_A) ** 2 / (2.0 * math.pi * self.config.sigma_A**2)
         if pitch is not None:
-            atoms = atoms * torch.exp(pitch[:, :2].sum(dim=1) / 10.0)[:, None, None, None]
-        return (
-            charged(output, atoms) if self.config.readout == "equilibrated" else (output * atoms).sum(1, keepdim=True)
-        )
+            atoms_per_mean = atoms_per_mean * torch.exp(pitch[:, :2].sum(dim=1) / 10.0)[:, None, None, None]
+        margin = 0 if periodic else self.context_px
+        return per_atom(self.config.readout, output, images, margin, self.stride, atoms_per_mean)
 
     def _sum_patches(self, patches: Tensor) -> Tensor:
         """Patches (B, K, H', W') -> tiles (B, K, Ty, Tx), accumulated in float64."""
@@ -216,6 +212,21 @@ class EDNN(nn.Module):
         if self.config.pitch_channels:
             x = with_pitch(x, pitch)
         return self.tile_network(x).double()
+
+
+def per_atom(
+    readout: str, output: Tensor, images: Tensor, margin: int, stride: int, atoms_per_mean: float | Tensor
+) -> Tensor:
+    """What patches add, (B, K, H', W'), by a readout whose `output` (B, N, H', W') is of an atom of each channel.
+
+    `images` (B, C, H, W) have a context of `margin` pixels around the patches of `stride` pixels; `atoms_per_mean` is
+    how many atoms of a channel there are in a patch over the mean of its pixels.
+    """
+    focus = images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
+    atoms = F.avg_pool2d(focus, stride) * atoms_per_mean
+    if readout == "equilibrated":
+        return charged(output, atoms)
+    return (output * atoms).sum(dim=1, keepdim=True)
 
 
 def _mlp(inputs: int) -> nn.Sequential:
