@@ -82,6 +82,15 @@ def test_the_papers_network_has_thirteen_convolutions_and_two_dense_layers():
     assert kinds == ["input", *["conv"] * 13, "dense", "dense"]
 
 
+@pytest.mark.parametrize(("name", "sums"), [("ednn-paper", 1), ("ednn-convolutional", 1), ("ednn-equilibrated", 3)])
+def test_what_is_summed_over_tiles_is_counted(name, sums, tmp_path):
+    figures = pytest.importorskip("extensive.figures.networks")
+    network = figure_data.network_layers(name, potential(name))
+    assert (network["layers"][-1]["kind"], network["layers"][-1]["channels"]) == ("sum", sums)
+    texts = [text.get_text() for text in figures.draw([network]).figure.axes[0].texts]
+    assert ("sum over\nall tiles" if sums == 1 else f"{sums} sums over\nall tiles") in texts
+
+
 def test_an_input_image_shows_each_atom_with_its_charge(sheet, tmp_path):
     image, cell = figure_data.plane_image(sheet, 0.1, 0.2)
     pixel = cell[0] / image.shape[1] * cell[1] / image.shape[0]

@@ -162,12 +162,12 @@ def network_layers(name: str, potential: Potential) -> dict[str, Any]:
     pitch = torch.zeros(1, 2) if config.pitch_channels else None
     try:
         with torch.no_grad():
-            network(image, pitch, "tiled")
+            output = network.tile_parts(image, pitch, "tiled") if extensive else network(image, pitch)
     finally:
         for handle in handles:
             handle.remove()
-    if extensive:
-        layers.append(_layer("sum", (1,)))
+    if extensive:  # of energies; of an equilibrated network's tiles, of charges and of capacities too
+        layers.append(_layer("sum", (output.shape[1],)))
     title = {"cnn": "CNN", "ednn": "EDNN"}[config.network] + f" '{name}', {config.form} form"
     if extensive:
         title += f", one tile (focus {network.focus_px}, context {network.context_px} px)"

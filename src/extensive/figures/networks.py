@@ -111,7 +111,7 @@ def _label(layer: dict[str, Any], count: int) -> str:
     elif layer["kind"] == "dense":
         lines = ["dense", str(layer["channels"])]
     elif layer["kind"] == "sum":
-        lines = ["sum over", "all tiles"]
+        lines = ["sum over" if layer["channels"] == 1 else f"{layer['channels']} sums over", "all tiles"]
     else:
         lines = [layer["kind"], channels, shape]
     return "\n".join(filter(None, lines))
