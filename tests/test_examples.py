@@ -12,6 +12,7 @@ from own_models import write_model
 from extensive import Calculator
 from extensive.structures import defects
 from extensive.structures.lattices import graphene
+from extensive.training.charges import missing_neighbours
 
 ROOT = Path(__file__).resolve().parents[1]
 published = pytest.mark.skipif(
@@ -69,10 +70,23 @@ def test_one_atom_is_missing_of_the_element_asked_for(vacancies, element):
 
 def test_a_vacancy_costs_an_extensive_network_the_same_in_any_cell(tmp_path, vacancies):
     calculator = Calculator(write_model(tmp_path / "tiny"), symmetric=True)
-    costs = [vacancies.network_cost(calculator, *vacancies.sheets(cell, "B")) for cell in ((5, 3), (10, 3), (5, 6))]
+    costs = [
+        vacancies.cost(calculator.get_potential_energy, *vacancies.sheets(cell, "B"))
+        for cell in ((5, 3), (10, 3), (5, 6))
+    ]
     assert abs(costs[0]) > 0.1
     # To the pixels, whose number is rounded in each cell: what the network makes of their pitch differs by milli-eV.
     assert costs == pytest.approx([costs[0]] * 3, abs=0.01)
+
+
+@pytest.mark.parametrize(("radius_A", "removed", "edge"), [(1.6, 6, 6), (2.9, 12, 12), (4.0, 24, 12)])
+def test_a_pore_is_cut_around_the_middle_of_a_hexagon(vacancies, radius_A, removed, edge):
+    perfect, damaged = vacancies.pores((6, 4), radius_A)
+    assert len(perfect) - len(damaged) == removed
+    assert missing_neighbours(perfect) == 0
+    assert missing_neighbours(damaged) == edge
+    # As many atoms of perfect graphene are what it is compared with.
+    assert vacancies.cost(len, perfect, damaged) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_every_row_and_every_edge_of_the_stripes_counts_as_often_with_a_minus(stripes):

@@ -111,14 +111,20 @@ class EDNN(nn.Module):
 
         `mode`: 'tiled', 'fused', or None for the faster that there is.
         """
+        return total_energy(self.sums(images, pitch, mode, twist))
+
+    def sums(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None, twist: int = 0) -> Tensor:
+        """Sums over tiles (B, K), float64, of what `forward` makes energies: of energies and, with K = 3, of charges
+        (electrons) and capacities.
+        """
         if twist:
             self._check_fused()
-            return total_energy(self._patches(images, pitch, periodic=True, twist=twist).double().sum(dim=(2, 3)))
+            return self._patches(images, pitch, periodic=True, twist=twist).double().sum(dim=(2, 3))
         mode = mode or ("fused" if self.can_fuse else "tiled")
         if mode == "fused":
             self._check_fused()
-            return total_energy(self._fused_patches(images, pitch).double().sum(dim=(2, 3)))
-        return total_energy(self.tile_parts(images, pitch, mode).sum(dim=(2, 3)))
+            return self._fused_patches(images, pitch).double().sum(dim=(2, 3))
+        return self.tile_parts(images, pitch, mode).sum(dim=(2, 3))
 
     def tile_energies(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
         """Energy of every tile, (B, Ty, Tx), float64; image sides must be multiples of the focus.

@@ -36,13 +36,18 @@ def first_offsets(channels: str | Sequence[str]) -> Tensor:
     boron -1, carbon 0, nitrogen 1.
     """
     mean = sum(FIRST_CAPACITIES.values()) / len(FIRST_CAPACITIES)
+    named = [channels] if isinstance(channels, str) else channels
+    capacities = [FIRST_CAPACITIES.get(symbol, mean) for symbol in named]
+    offsets = [math.log(math.expm1(capacity)) for capacity in capacities]
+    return torch.tensor([0.0, *first_charges(channels), *offsets])
+
+
+def first_charges(channels: str | Sequence[str]) -> list[float]:
+    """Charges (electrons) of an atom of each channel that learning begins with; 0 in a channel of all elements."""
     if isinstance(channels, str):
-        charges, capacities = [0.0], [mean]
-    else:
-        numbers = [atomic_numbers[symbol] for symbol in channels]
-        charges = [number - sum(numbers) / len(numbers) for number in numbers]
-        capacities = [FIRST_CAPACITIES.get(symbol, mean) for symbol in channels]
-    return torch.tensor([0.0, *charges, *(math.log(math.expm1(capacity)) for capacity in capacities)])
+        return [0.0]
+    numbers = [atomic_numbers[symbol] for symbol in channels]
+    return [number - sum(numbers) / len(numbers) for number in numbers]
 
 
 def charged(output: Tensor, atoms: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Labelled structures as the training loop takes them: scaled targets, batches of equal image shape."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,13 +37,19 @@ class Group:
     energies: torch.Tensor  # (B,) | eV, less per-element energies
     forces: torch.Tensor | None  # (A, 2) | eV/Angstrom
     counts: torch.Tensor  # (B,) | atoms
+    charges: torch.Tensor | None = None  # (B,) | electrons, nan of those that are taught none; None where all are
     images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
     torus: Torus | None = None  # of sheets that are turned against their grid
     pixels: torch.Tensor | None = None  # (B, 2, 2) | and the steps of its pixels, Angstrom
 
 
-def make_sheets(structures: Sequence[Atoms], reference_energies: dict[str, float], with_forces: bool) -> list[Sheet]:
-    """Sheets of labelled structures; energies less the per-element energies.
+def make_sheets(
+    structures: Sequence[Atoms],
+    reference_energies: dict[str, float],
+    with_forces: bool,
+    charge_of: Callable[[Atoms], float | None] = lambda atoms: None,
+) -> list[Sheet]:
+    """Sheets of labelled structures; energies less the per-element energies, and charges (electrons) of `charge_of`.
 
     Raises InputError for a structure without REF_energy, or without REF_forces where forces are to be
     learned.
@@ -63,6 +70,7 @@ def make_sheets(structures: Sequence[Atoms], reference_energies: dict[str, float
                 cell=atoms.cell.lengths()[:2],
                 energy_eV=float(atoms.info[keys.REF_ENERGY]) - float(known),
                 forces=atoms.arrays[keys.REF_FORCES][:, :2].copy() if with_forces else None,
+                charge_e=charge_of(atoms),
             )
         )
     return sheets
@@ -125,6 +133,7 @@ def group_by_shape(
             if group[0].forces is None
             else torch.as_tensor(np.concatenate([sheet.forces for sheet in group]), dtype=torch.float32),
             counts=torch.tensor([float(len(sheet)) for sheet in group]),
+            charges=_charges(group),
             images=None
             if group[0].image is None
             else torch.as_tensor(np.stack([sheet.image for sheet in group]), dtype=torch.float32),
@@ -135,6 +144,11 @@ def group_by_shape(
         )
         for shape, group in members.items()
     ]
+
+
+def _charges(group: Sequence[Sheet]) -> torch.Tensor | None:
+    charges = [math.nan if sheet.charge_e is None else sheet.charge_e for sheet in group]
+    return None if all(map(math.isnan, charges)) else torch.tensor(charges, dtype=torch.float64)
 
 
 def training_batches(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from extensive.models import ModelConfig, Potential, build_model, load_model, sa
 from extensive.models.files import weights_digest
 from extensive.paths import initial_weights
 from extensive.training.augment import repeat_to
+from extensive.training.charges import edge_charge
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, pick_device, train
@@ -57,6 +59,8 @@ def train_model(
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
     turns = settings.augmentation is not None and settings.augmentation.rotation_deg > 0
+    if settings.edge_charge_e and config.readout != "equilibrated":
+        raise InputError(f"models.{name}: training.edge_charge_e is for readout equilibrated, not {config.readout}")
     if turns and (config.network, config.form) != ("ednn", "convolutional"):
         raise InputError(
             f"models.{name}: training.augmentation.rotation_deg needs an ednn with tile_network: convolutional;"
@@ -84,7 +88,8 @@ def train_model(
         config.image_px if config.network == "cnn" else None,
     )
     with_forces = settings.forces_weight > 0
-    train_sheets = make_sheets(learned, references, with_forces)
+    charge_of = partial(edge_charge, per_neighbour_e=settings.edge_charge_e, channels=config.channels)
+    train_sheets = make_sheets(learned, references, with_forces, *([charge_of] if settings.edge_charge_e else []))
     valid_sheets = make_sheets(held, references, with_forces)
     if config.network == "cnn":
         _check_one_size(name, [*learned, *held])

@@ -176,7 +176,7 @@ def _sheet(data: LabelledImages, i: int, each: float, pixel_size_A: float) -> Sh
     """An image as the training loop takes it; atoms without positions stand for their number only."""
     n, (height, width) = int(data.n_atoms[i]), data.images.shape[2:]
     cell = np.array([width, height]) * pixel_size_A
-    return Sheet(np.zeros((n, 2)), np.zeros(n, int), cell, float(data.energies[i]) - each * n, None, data.images[i])
+    return Sheet(np.zeros((n, 2)), np.zeros(n, int), cell, float(data.energies[i]) - each * n, image=data.images[i])
 
 
 def _check_fit(name: str, config: ModelConfig, settings: TrainingSettings, data: LabelledImages) -> None:

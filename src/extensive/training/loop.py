@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from tqdm import tqdm
 from extensive import keys
 from extensive.errors import InputError
 from extensive.models import Potential
+from extensive.models.equilibration import total_energy
 from extensive.training.augment import Sheet
+from extensive.training.charges import teaching_weight
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
 from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
 from extensive.training.optimizers import Muon
@@ -123,24 +125,38 @@ def _penalty(errors: Tensor, settings: TrainingSettings) -> Tensor:
     )
 
 
-def group_errors(potential: Potential, group: Group, training: bool) -> tuple[Tensor, Tensor | None]:
-    """Errors of a group's total energies (B,) in eV and, where it has forces, of forces (A, 2) in
-    eV/Angstrom.
+class Errors(NamedTuple):
+    """Errors of a group: of total energies (B,), eV; of forces (A, 2), eV/Angstrom, where it has them; of charges (B,),
+    electrons, where they are taught, 0 of a structure that is taught none.
     """
+
+    energies: Tensor
+    forces: Tensor | None
+    charges: Tensor | None
+
+
+def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
+    """Errors of a group's structures; charges are taught in `training` only."""
     atoms = group.atoms
     if group.forces is not None:
         atoms.positions.requires_grad_(True)
     if group.torus is not None:
         images, pitch = potential.oblique_images(atoms, group.pixels, group.torus)
-        output = potential.network(images, pitch, twist=group.torus.twist)
+        turned = {"twist": group.torus.twist}
     else:
         images = potential.images(atoms, group.shape) if group.images is None else group.images
-        output = potential.network(images, potential.pitch(atoms, group.shape))
+        pitch, turned = potential.pitch(atoms, group.shape), {}
+    charges = None
+    if training and group.charges is not None:
+        sums = potential.network.sums(images, pitch, **turned)
+        output, charges = total_energy(sums), torch.where(group.charges.isnan(), 0.0, sums[:, 1] - group.charges)
+    else:
+        output = potential.network(images, pitch, **turned)
     energies = potential.energy_shift_eV + potential.energy_scale_eV * output
     if group.forces is None:
-        return energies - group.energies, None
+        return Errors(energies - group.energies, None, charges)
     (gradient,) = torch.autograd.grad(energies.sum(), atoms.positions, create_graph=training)
-    return energies - group.energies, -gradient - group.forces
+    return Errors(energies - group.energies, -gradient - group.forces, charges)
 
 
 def _backward(
@@ -151,21 +167,24 @@ def _backward(
     units: LossUnits,
     settings: TrainingSettings,
     weight: float,
+    teaching: float,
 ) -> float:
     """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss.
 
-    `weight` is that of the energies at this step.
+    `weight` is that of the energies at this step, `teaching` that of charges.
     """
     n_components = 2 * n_atoms
     total = 0.0
     for group in groups:
-        energy_errors, force_errors = group_errors(potential, group, training=True)
+        energy_errors, force_errors, charge_errors = group_errors(potential, group, training=True)
         if units.per_atom:
             energy_errors = energy_errors / group.counts
         loss = weight * _penalty(energy_errors / units.energy, settings).sum() / n_structures
         if force_errors is not None:
             penalty = _penalty(force_errors / units.forces, settings).sum()
             loss = loss + settings.forces_weight * penalty / n_components
+        if charge_errors is not None and teaching:
+            loss = loss + teaching * charge_errors.square().sum() / n_structures
         loss.backward()
         total += float(loss.detach())
     return total
@@ -179,7 +198,7 @@ def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRu
     for group in evaluation_batches(sheets, shape_of):
         group = _to(group, device)
         with torch.set_grad_enabled(group.forces is not None):
-            energies, forces = group_errors(potential, group, training=False)
+            energies, forces, _ = group_errors(potential, group, training=False)
         per_atom.append((energies.detach() / group.counts).abs())
         if forces is not None:
             components.append(forces.detach().abs().flatten())
@@ -190,7 +209,7 @@ def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRu
 def _to(group: Group, device: torch.device) -> Group:
     if device.type == "cpu":
         return group
-    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "images", "pixels")}
+    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "charges", "images", "pixels")}
     moved = {name: None if value is None else value.to(device) for name, value in moved.items()}
     return replace(group, atoms=group.atoms.to(device), **moved)
 
@@ -266,12 +285,13 @@ def train(
             step = epoch * per_epoch + index
             rate = settings.learning_rate * rate_factor(step, epochs * per_epoch, settings)
             weight = energy_weight(step, epochs * per_epoch, settings)
+            teaching = teaching_weight(step / (epochs * per_epoch))
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             with autocast:
                 groups = [_to(group, device) for group in groups]
-                share = _backward(potential, groups, n_structures, n_atoms, units, settings, weight)
+                share = _backward(potential, groups, n_structures, n_atoms, units, settings, weight, teaching)
             loss += ranks.sum_gradients(potential.network.parameters(), share)
             if settings.clip_norm:
                 torch.nn.utils.clip_grad_norm_(potential.network.parameters(), settings.clip_norm)

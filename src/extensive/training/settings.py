@@ -40,6 +40,8 @@ class TrainingSettings:
     final_rate: float = 0.01
     ema: float = 0.0  # decay per step of the averaged weights that are validated and saved; 0 for none
     clip_norm: float = 0.0  # largest norm of a step's gradient; 0 for none
+    # electrons that carbon gives for each neighbour that it lacks, which an equilibrated network is taught at first
+    edge_charge_e: float = 0.0
     augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)  # None: fixed images
     mixed_precision: bool = False  # bfloat16 autocast, on cuda only
     validations: int = 40  # how often the validation set is predicted, in all
