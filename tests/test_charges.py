@@ -1,4 +1,4 @@
-"""Charges of edges that an equilibrated network is taught to begin with."""
+"""Charges of edges that an equilibrated network is taught."""
 
 import numpy as np
 import pytest
@@ -47,10 +47,9 @@ def test_only_sheets_without_charges_of_their_own_are_taught():
     assert charges.edge_charge(boron_nitride, -0.33, "Z") == pytest.approx(-0.99)
 
 
-def test_teaching_ends():
-    assert charges.teaching_weight(0.0) == charges.TEACHING_WEIGHT
-    assert charges.teaching_weight(charges.TAUGHT_UNTIL / 2) == pytest.approx(charges.TEACHING_WEIGHT / 2)
-    assert charges.teaching_weight(charges.TAUGHT_UNTIL) == charges.teaching_weight(1.0) == 0.0
+def test_teaching_fades():
+    weights = [charges.teaching_weight(progress) for progress in (0.0, 0.5, 1.0)]
+    assert weights == [charges.TEACHING_WEIGHT, charges.TEACHING_WEIGHT / 2, 0.0]
 
 
 def test_charges_go_with_sheets_into_their_batches():
@@ -92,9 +91,8 @@ def fitted(tmp_path, name: str, **training):
 
 
 def test_a_network_takes_up_what_it_is_taught(tmp_path, monkeypatch):
-    # So much and for so long that a few steps from random weights will do.
+    # So much that a few steps from random weights will do.
     monkeypatch.setattr(charges, "TEACHING_WEIGHT", 3.0)
-    monkeypatch.setattr(charges, "TAUGHT_UNTIL", 10.0)
 
     def charge(potential, atoms: Atoms) -> float:
         batch, shape = batch_from_atoms([atoms]), potential.image_shape(atoms.cell.lengths())

@@ -23,7 +23,7 @@ class Sheet:
     cell: np.ndarray  # (2,) | Lx, Ly, Angstrom
     energy_eV: float  # total energy less per-element energies
     forces: np.ndarray | None = None  # (N, 2) | eV/Angstrom
-    charge_e: float | None = None  # electrons that it is taught to share, at first
+    charge_e: float | None = None  # electrons that it is taught to share
     image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
     pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is turned against
 
