@@ -167,7 +167,7 @@ def _backward(
     units: LossUnits,
     settings: TrainingSettings,
     weight: float,
-    teaching: float,
+    teaching: float = 0.0,
 ) -> float:
     """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss.
 
