@@ -47,7 +47,7 @@ def make_sheets(
     structures: Sequence[Atoms],
     reference_energies: dict[str, float],
     with_forces: bool,
-    charge_of: Callable[[Atoms], float | None] = lambda atoms: None,
+    charge_of: Callable[[Atoms], float | None] | None = None,
 ) -> list[Sheet]:
     """Sheets of labelled structures; energies less the per-element energies, and charges (electrons) of `charge_of`.
 
@@ -70,7 +70,7 @@ def make_sheets(
                 cell=atoms.cell.lengths()[:2],
                 energy_eV=float(atoms.info[keys.REF_ENERGY]) - float(known),
                 forces=atoms.arrays[keys.REF_FORCES][:, :2].copy() if with_forces else None,
-                charge_e=charge_of(atoms),
+                charge_e=charge_of(atoms) if charge_of else None,
             )
         )
     return sheets

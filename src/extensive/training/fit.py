@@ -89,7 +89,7 @@ def train_model(
     )
     with_forces = settings.forces_weight > 0
     charge_of = partial(edge_charge, per_neighbour_e=settings.edge_charge_e, channels=config.channels)
-    train_sheets = make_sheets(learned, references, with_forces, *([charge_of] if settings.edge_charge_e else []))
+    train_sheets = make_sheets(learned, references, with_forces, charge_of if settings.edge_charge_e else None)
     valid_sheets = make_sheets(held, references, with_forces)
     if config.network == "cnn":
         _check_one_size(name, [*learned, *held])
