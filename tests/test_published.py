@@ -124,7 +124,9 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         ("third", f"third-stage/ednn-seed{seed}"),
         ("fourth", f"fourth-stage/ednn-seed{seed}"),
         ("fifth", f"fifth-stage/ednn-seed{seed}"),
-        ("sixth", f"ednn{f'-seed{seed}' if seed else ''}"),
+        ("sixth", f"sixth-stage/ednn-seed{seed}"),
+        ("seventh", f"seventh-stage/ednn-seed{seed}"),
+        ("eighth", f"ednn{f'-seed{seed}' if seed else ''}"),
     ):
         config = configured("config", "more-labels", f"{stage}-training")
         check_config(config)
@@ -141,6 +143,7 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         before = load_model(first).metadata
         assert before["training"]["seed"] == seed
         assert found["n_train"] > before["n_train"], stage
+    assert found["training"]["edge_charge_e"] == wanted["edge_charge_e"]
     # What is named now is what the last of them learned from.
     further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
     of_preset = load_model(PUBLISHED / "models" / "first-stage" / f"ednn-seed{seed}.pt").metadata["n_train"]
