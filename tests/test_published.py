@@ -137,13 +137,13 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
             for key in ("samples", "learning_rate", "final_energy_weight", "oversample", "augmentation")
         }
         assert training == {key: wanted[key] for key in training}, stage
+        assert found["training"].get("edge_charge_e", 0.0) == wanted["edge_charge_e"], stage
         # The weights that it began with are there, and are those of the same seed.
         first = ROOT / wanted["initial_weights"].format(seed=seed)
         assert found["initial_weights_sha256"] == weights_digest(first), stage
         before = load_model(first).metadata
         assert before["training"]["seed"] == seed
         assert found["n_train"] > before["n_train"], stage
-    assert found["training"]["edge_charge_e"] == wanted["edge_charge_e"]
     # What is named now is what the last of them learned from.
     further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
     of_preset = load_model(PUBLISHED / "models" / "first-stage" / f"ednn-seed{seed}.pt").metadata["n_train"]
