@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from extensive.models import functions
 from extensive.models.functions import silu, wrap_pad
 from extensive.models.layers import PitchConv
 from extensive.oblique import twisted_index
 
+WAYS = pytest.mark.parametrize("gathers", [(), ("cpu",)], ids=["pieces", "one gather"])
 MARGINS = [(1, 1, 0), (2, 0, 0), (3, 2, 0), (9, 4, 0), (1, 1, 2), (2, 3, 5)]
 
 
@@ -22,8 +24,10 @@ def test_silu_and_both_derivatives():
     torch.testing.assert_close(silu(x), F.silu(x))
 
 
+@WAYS
 @pytest.mark.parametrize("margins", MARGINS)
-def test_wrap_and_both_derivatives(margins):
+def test_wrap_and_both_derivatives(margins, gathers, monkeypatch):
+    monkeypatch.setattr(functions, "GATHERS", gathers)
     before, after, twist = margins
     x = random(2, 1, 6, 8)
     index = twisted_index((6, 8), twist, before, after, x.device)
@@ -32,7 +36,9 @@ def test_wrap_and_both_derivatives(margins):
     assert torch.autograd.gradgradcheck(lambda x: wrap_pad(x, before, after, twist).square(), x)
 
 
-def test_wrap_gives_chosen_rows_of_the_endless_image():
+@WAYS
+def test_wrap_gives_chosen_rows_of_the_endless_image(gathers, monkeypatch):
+    monkeypatch.setattr(functions, "GATHERS", gathers)
     x, rows = random(2, 1, 2, 7), (-4, -3, 0, 1, 4, 5)
     chosen = wrap_pad(x, 4, twist=3, rows=rows)
     assert torch.equal(chosen, wrap_pad(x, 4, twist=3)[..., [row + 4 for row in rows], :])

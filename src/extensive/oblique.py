@@ -48,12 +48,19 @@ def _bezout(a: int, b: int) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=4096)
-def twisted_index(shape: tuple[int, int], twist: int, before: int, after: int, device: torch.device) -> Tensor:
-    """Flat indices (H + before + after, W + before + after) of an image's pixels around a torus."""
+def twisted_index(
+    shape: tuple[int, int],
+    twist: int,
+    before: int,
+    after: int,
+    device: torch.device,
+    chosen: tuple[int, ...] | None = None,
+) -> Tensor:
+    """Flat indices (H + before + after, W + before + after) of the pixels around a torus, or of its `chosen` rows."""
     height, width = shape
     # Kept for later calls, which may be differentiated even where this one is not.
     with torch.inference_mode(False):
-        rows = torch.arange(-before, height + after, device=device)[:, None]
+        rows = torch.tensor(chosen or range(-before, height + after), device=device)[:, None]
         columns = torch.arange(-before, width + after, device=device)
         turns = torch.div(rows, height, rounding_mode="floor")
         return (rows - turns * height) * width + (columns - turns * twist) % width
@@ -77,12 +84,15 @@ def rasterize_oblique(
 
     The image of `extensive.raster`, which stays the owner of the formula (tests hold the two together):
     sum_j w_jc exp(-|U k - r_j|^2 / (2 sigma^2)) over the atoms and all of their periodic images, at the pixels k of the
-    torus. Differentiable twice in the positions.
+    torus. Differentiable twice in the positions. `matrices` may stay on the CPU: a GPU is slow at such small ones.
     """
     height, width = torus.shape
     steps = torch.linalg.eigvalsh(matrices)
     half = math.ceil(TRUNCATION_SIGMA * sigma_A / float(steps.min()))
-    scaled = (torch.linalg.inv(matrices)[index] @ positions[:, :, None])[:, :, 0]  # (A, 2): x, y in pixels
+    # |U d|^2 = (U^T U)_xx dx^2 + (U^T U)_yy dy^2 + 2 (U^T U)_xy dx dy
+    squares = (matrices.transpose(1, 2) @ matrices).to(positions.device) / (2.0 * sigma_A**2)
+    inverse = torch.linalg.inv(matrices).to(positions.device)
+    scaled = (inverse[index] @ positions[:, :, None])[:, :, 0]  # (A, 2): x, y in pixels
     with torch.no_grad():
         first = torch.floor(scaled).to(torch.int64) - (half - 1)
         offsets = torch.arange(2 * half, device=positions.device)
@@ -90,8 +100,7 @@ def rasterize_oblique(
         turns = torch.div(rows, height, rounding_mode="floor")
         around = (columns[:, None, :] - (turns * torus.twist)[:, :, None]) % width
         pixel = (rows - turns * height)[:, :, None] * width + around  # (A, Ky, Kx)
-    # |U d|^2 = (U^T U)_xx dx^2 + (U^T U)_yy dy^2 + 2 (U^T U)_xy dx dy
-    metric = (matrices.transpose(1, 2) @ matrices)[index] / (2.0 * sigma_A**2)
+    metric = squares[index]
     dx = columns.to(positions.dtype) - scaled[:, 0, None]
     dy = rows.to(positions.dtype) - scaled[:, 1, None]
     square = metric[:, 0, 0, None] * dx.square()

@@ -17,7 +17,8 @@ from extensive.structures.sheet import PorousSheet
 from extensive.timing.networks import timing_cell
 from extensive.training.augment import Augmentation
 from extensive.training.data import ShapeRule, make_sheets, training_batches
-from extensive.training.loop import LossUnits, _backward
+from extensive.training.loop import _backward
+from extensive.training.scaling import LossUnits
 from extensive.training.settings import TrainingSettings
 
 pytest.importorskip("pytest_benchmark")

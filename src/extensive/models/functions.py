@@ -6,12 +6,34 @@ but passes over memory several times as often: a fourth of a training step went 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+
+from extensive.oblique import twisted_index
+
+# Devices that pad small images by one gather of pixels: a GPU waits longer for each of several copies than it copies.
+GATHERS = ("cuda",)
+# Pixels of a padded image up to which it is worth its table of indices.
+GATHERED_PX = 1 << 16
+
+# float32 is float32 on a GPU too: for convolutions PyTorch's default there is TF32, whose 10 bits show in energies.
+torch.backends.cudnn.conv.fp32_precision = "ieee"
+
+
+@contextlib.contextmanager
+def cuda_convolutions(precision: str) -> Iterator[None]:
+    """Convolutions of float32 on a GPU are in 'tf32' or 'ieee' arithmetic; nothing changes on a CPU."""
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = precision
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 class _Silu(Function):
@@ -62,6 +84,16 @@ def _blocks(rows: Sequence[int], height: int) -> Iterator[tuple[int, int, int]]:
         previous = row
 
 
+def _gather_index(
+    shape: tuple[int, int], before: int, after: int, twist: int, rows: tuple[int, ...] | None, device: torch.device
+) -> Tensor | None:
+    """Where the pixels of a padded image come from; None where it is padded piece by piece."""
+    height = len(rows) if rows else shape[0] + before + after
+    if device.type not in GATHERS or height * (shape[1] + before + after) > GATHERED_PX:
+        return None
+    return twisted_index(shape, twist, before, after, device, rows)
+
+
 class _Wrap(Function):
     """Periodic padding of the last two axes; its derivative folds the margins back onto where they came from."""
 
@@ -71,6 +103,9 @@ class _Wrap(Function):
     ) -> Tensor:
         ctx.shape, ctx.margins = tuple(x.shape[-2:]), (before, after, twist, rows)
         height, width = ctx.shape
+        index = _gather_index(ctx.shape, *ctx.margins, x.device)
+        if index is not None:
+            return x.flatten(-2).index_select(-1, index.view(-1)).unflatten(-1, index.shape)
         if rows or twist or max(before, after) > min(ctx.shape):
             # Whole pieces of rows are copied, out of an image repeated along x.
             repeated = torch.cat([x] * -(-(2 * width + before + after) // width), dim=-1)
@@ -105,6 +140,10 @@ class _Fold(Function):
     ) -> Tensor:
         ctx.margins = before, after, twist, rows
         height, width = shape
+        index = _gather_index(shape, *ctx.margins, padded.device)
+        if index is not None:
+            folded = padded.new_zeros(*padded.shape[:-2], height * width)
+            return folded.index_add_(-1, index.view(-1), padded.flatten(-2)).unflatten(-1, shape)
         if rows or twist or max(before, after) > min(shape):
             copies = -(-(2 * width + before + after) // width)
             repeated = padded.new_zeros(*padded.shape[:-2], height, copies * width)

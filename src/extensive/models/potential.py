@@ -90,7 +90,8 @@ class Potential(nn.Module):
         """Images (B, C, H, W) of sheets turned against a grid of pixel steps (B, 2, 2), and pitch features (B, 3)."""
         weights = channel_weights(batch.numbers, self.config.channels, batch.positions.dtype)
         images = rasterize_oblique(batch.positions, weights, batch.index, matrices, torus, self.config.sigma_A)
-        return images, pixel_features(matrices, self.config.pixel_size_A) if self.config.pitch_channels else None
+        pitch = pixel_features(matrices, self.config.pixel_size_A).to(images) if self.config.pitch_channels else None
+        return images, pitch
 
     def pitch(self, batch: AtomBatch, shape: tuple[int, int]) -> Tensor | None:
         """Pitch features (B, 2), or None for a network that is not told them."""

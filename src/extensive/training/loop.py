@@ -21,27 +21,18 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.models import Potential
 from extensive.models.equilibration import total_energy
+from extensive.models.functions import cuda_convolutions
 from extensive.training.augment import Sheet
 from extensive.training.charges import teaching_weight
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
 from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
 from extensive.training.optimizers import Muon
 from extensive.training.ranks import Ranks
+from extensive.training.scaling import LossUnits, fit_output, fit_units
 from extensive.training.settings import TrainingSettings
 
 # A checkpoint costs milliseconds; one this often bounds what a kill can lose.
 CHECKPOINT_EVERY_S = 15.0
-# Images that the standardisation of the input is fitted to.
-STATISTICS = 64
-
-
-@dataclass(frozen=True)
-class LossUnits:
-    """What errors are divided by in the loss."""
-
-    energy: float  # eV ('minmax') or eV/atom ('rms')
-    per_atom: bool  # whether energy errors are taken per atom
-    forces: float  # eV/Angstrom
 
 
 @dataclass
@@ -52,44 +43,6 @@ class Result:
     curve: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0  # over all sessions of this training
     samples_per_second: float = 0.0
-
-
-def fit_units(sheets: Sequence[Sheet], scaling: str) -> LossUnits:
-    """Units of the loss from the training set, energies being less the per-element energies.
-
-    'minmax' divides total energies by their range, as the papers; 'rms' energies per atom by their root mean
-    square. Forces are divided by theirs.
-    """
-    energies = np.array([sheet.energy_eV for sheet in sheets])
-    per_atom = energies / np.array([len(sheet) for sheet in sheets])
-    forces = 1.0
-    if sheets[0].forces is not None:
-        forces = float(np.sqrt(np.mean(np.concatenate([sheet.forces for sheet in sheets]) ** 2))) or 1.0
-    if scaling == "minmax":
-        return LossUnits(float(np.ptp(energies)) or 1.0, False, forces)
-    return LossUnits(float(np.sqrt(np.mean(per_atom**2))) or 1.0, True, forces)
-
-
-def fit_output(potential: Potential, sheets: Sequence[Sheet], scaling: str, shape_of: ShapeRule) -> None:
-    """Set the potential's energy scale and shift, and the statistics of its images, from the training set.
-
-    'minmax' maps the training energies onto [0, 1] (papers). 'rms' takes the root mean square, of an ednn
-    that per square root of the terms that it sums: what a sum of independent outputs of order one comes to. A
-    sum over tiles must stay additive, so an ednn gets no shift.
-    """
-    energies = np.array([sheet.energy_eV for sheet in sheets])
-    if scaling == "minmax":
-        potential.energy_scale_eV = float(np.ptp(energies)) or 1.0
-        potential.energy_shift_eV = 0.0 if potential.config.network == "ednn" else float(energies.min())
-    else:
-        terms = 1
-        if potential.config.network == "ednn":
-            terms = math.prod(shape_of(sheets[0].cell)) / potential.network.multiple_px**2
-        potential.energy_scale_eV = float(np.sqrt(np.mean(energies**2) / terms)) or 1.0
-    with torch.no_grad():
-        groups = evaluation_batches(sheets[:: max(1, len(sheets) // STATISTICS)], shape_of)
-        images = [(potential.images(g.atoms, g.shape) if g.images is None else g.images).flatten(2) for g in groups]
-        potential.network.standardize.fit(torch.cat([part.transpose(0, 1).flatten(1) for part in images], 1)[None])
 
 
 def rate_factor(step: int, steps: int, settings: TrainingSettings) -> float:
@@ -168,13 +121,14 @@ def _backward(
     settings: TrainingSettings,
     weight: float,
     teaching: float = 0.0,
-) -> float:
-    """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss.
+) -> Tensor:
+    """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss ().
 
     `weight` is that of the energies at this step, `teaching` that of charges.
     """
     n_components = 2 * n_atoms
-    total = 0.0
+    # A number would be waited for, while a GPU could be given more to do.
+    total = torch.zeros((), dtype=torch.float64, device=next(potential.network.parameters()).device)
     for group in groups:
         energy_errors, force_errors, charge_errors = group_errors(potential, group, training=True)
         if units.per_atom:
@@ -186,7 +140,7 @@ def _backward(
         if charge_errors is not None and teaching:
             loss = loss + teaching * charge_errors.square().sum() / n_structures
         loss.backward()
-        total += float(loss.detach())
+        total += loss.detach()
     return total
 
 
@@ -209,7 +163,8 @@ def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRu
 def _to(group: Group, device: torch.device) -> Group:
     if device.type == "cpu":
         return group
-    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "charges", "images", "pixels")}
+    # Not the pixels' matrices of 2 x 2, whose algebra a GPU is slow at.
+    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "charges", "images")}
     moved = {name: None if value is None else value.to(device) for name, value in moved.items()}
     return replace(group, atoms=group.atoms.to(device), **moved)
 
@@ -265,7 +220,7 @@ def train(
         start, result.curve, result.seconds = state["epoch"], state["curve"], state["seconds"]
     clock = saved = time.perf_counter()
     before = result.seconds
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision and device.type == "cuda")
+    precision = "tf32" if settings.mixed_precision else "ieee"
     bar = tqdm(
         range(start, epochs),
         desc=progress,
@@ -277,7 +232,7 @@ def train(
     )
     for epoch in bar:
         rng = np.random.default_rng([settings.seed, epoch])
-        loss = 0.0
+        shares = []
         batches = training_batches(
             train_sheets, settings.batch_size, settings.augmentation, shape_of, rng, ranks, epoch / epochs
         )
@@ -289,15 +244,16 @@ def train(
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
-            with autocast:
-                groups = [_to(group, device) for group in groups]
+            groups = [_to(group, device) for group in groups]
+            with cuda_convolutions(precision):
                 share = _backward(potential, groups, n_structures, n_atoms, units, settings, weight, teaching)
-            loss += ranks.sum_gradients(potential.network.parameters(), share)
+            shares.append(ranks.sum_gradients(potential.network.parameters(), share))
             if settings.clip_norm:
                 torch.nn.utils.clip_grad_norm_(potential.network.parameters(), settings.clip_norm)
             optimizer.step()
             if settings.ema:
                 _average(averaged, potential, min(settings.ema, (1 + step) / (10 + step)))
+        loss = float(sum(shares))
         if not math.isfinite(loss):
             raise InputError(f"{progress}: the loss is {loss} in epoch {epoch}; lower training.learning_rate")
         result.seconds = before + time.perf_counter() - clock

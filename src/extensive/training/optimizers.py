@@ -5,6 +5,7 @@ all directions of a layer learn at one pace. Adam's steps are dominated by the f
 energy offset, a mean bond length), and the network then waits for hundreds of steps before forces are learned at all.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
@@ -38,26 +39,31 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         """One step of all parameters that have a gradient."""
         for group in self.param_groups:
-            others = []
+            others, alike = [], defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
                 if _is_matrix(parameter):
-                    self._orthogonal_step(parameter, group["lr"] * self.ratio)
+                    alike[parameter.shape].append(parameter)
                 else:
                     others.append(parameter)
+            for parameters in alike.values():
+                self._orthogonal_step(parameters, group["lr"] * self.ratio)
             if others:
                 self._adam_step(others, group["lr"])
 
-    def _orthogonal_step(self, parameter: Tensor, rate: float) -> None:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1.0 - self.momentum)
-        direction = parameter.grad.lerp(state["momentum"], self.momentum).flatten(1)
-        rows, columns = direction.shape
-        step = orthogonalized(direction).view_as(parameter)
-        parameter.add_(step, alpha=-rate * max(1.0, rows / columns) ** 0.5)
+    def _orthogonal_step(self, parameters: list[Tensor], rate: float) -> None:
+        # Matrices of one shape at once: the iteration is many small products, which a GPU is slow to start.
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1.0 - self.momentum)
+        directions = torch.stack(torch._foreach_lerp(gradients, momenta, self.momentum)).flatten(2)
+        rows, columns = directions.shape[1:]
+        steps = orthogonalized(directions).reshape(-1, *parameters[0].shape)
+        torch._foreach_add_(parameters, list(steps), alpha=-rate * max(1.0, rows / columns) ** 0.5)
 
     def _adam_step(self, parameters: list[Tensor], rate: float) -> None:
         # All at once: they are many and small, and a step of each would cost more than what it computes.
@@ -82,23 +88,23 @@ def _is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and min(parameter.shape[0], parameter[0].numel()) >= SMALLEST_SIDE
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """The nearest matrix to (n, m) `matrix` whose singular values are about 1 (between 0.7 and 1.2), same shape.
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """The nearest matrices to (k, n, m) `matrices` whose singular values are about 1 (between 0.7 and 1.2).
 
     Each iteration is X <- (a + b G + c G^2) X with G = X X^T, a polynomial in the first G: all of them are done on the
     square matrices, and the long side is met twice only.
     """
     a, b, c = QUINTIC
-    x = matrix / (matrix.norm() + 1e-12)
-    if tall := x.shape[0] > x.shape[1]:
-        x = x.T
-    gram = x @ x.T
+    x = matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-12)
+    if tall := x.shape[1] > x.shape[2]:
+        x = x.mT
+    gram = x @ x.mT
     whole = None
     for iteration in range(ITERATIONS):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
         whole = factor if whole is None else factor @ whole
         if iteration + 1 < ITERATIONS:
             gram = factor @ gram @ factor
     x = whole @ x
-    return x.T if tall else x
+    return x.mT if tall else x

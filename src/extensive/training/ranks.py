@@ -43,8 +43,8 @@ class Ranks:
         torch.cuda.set_device(local)
         return local
 
-    def sum_gradients(self, parameters: Iterable[Tensor], loss: float) -> float:
-        """Sum gradients over ranks in place; returns the sum of `loss`. A rank without structures adds zero."""
+    def sum_gradients(self, parameters: Iterable[Tensor], loss: Tensor) -> Tensor:
+        """Sum gradients over ranks in place; returns the sum of `loss` (). A rank without structures adds zero."""
         if self.size == 1:
             return loss
         parameters = list(parameters)
@@ -52,13 +52,15 @@ class Ranks:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         # One message instead of one for each layer.
-        flat = torch.cat([*(parameter.grad.flatten() for parameter in parameters), parameters[0].new_tensor([loss])])
+        flat = torch.cat(
+            [*(parameter.grad.flatten() for parameter in parameters), loss.to(parameters[0].dtype).view(1)]
+        )
         distributed.all_reduce(flat)
         start = 0
         for parameter in parameters:
             parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
             start += parameter.numel()
-        return float(flat[-1])
+        return flat[-1]
 
     def leave(self) -> None:
         """Wait for the others, then end the connection."""

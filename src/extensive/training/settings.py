@@ -43,7 +43,7 @@ class TrainingSettings:
     # electrons that carbon gives for each neighbour that it lacks, which an equilibrated network is taught
     edge_charge_e: float = 0.0
     augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)  # None: fixed images
-    mixed_precision: bool = False  # bfloat16 autocast, on cuda only
+    mixed_precision: bool = False  # TF32 in convolutions (10 bits of mantissa), on cuda only
     validations: int = 40  # how often the validation set is predicted, in all
 
     def __post_init__(self) -> None:

@@ -1,0 +1,62 @@
+"""What a training's numbers are divided by: errors in its loss, its network's output, the images that it is given."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from extensive.models import Potential
+from extensive.training.augment import Sheet
+from extensive.training.data import ShapeRule, evaluation_batches
+
+# Images that the standardisation of the input is fitted to.
+STATISTICS = 64
+
+
+@dataclass(frozen=True)
+class LossUnits:
+    """What errors are divided by in the loss."""
+
+    energy: float  # eV ('minmax') or eV/atom ('rms')
+    per_atom: bool  # whether energy errors are taken per atom
+    forces: float  # eV/Angstrom
+
+
+def fit_units(sheets: Sequence[Sheet], scaling: str) -> LossUnits:
+    """Units of the loss from the training set, energies being less the per-element energies.
+
+    'minmax' divides total energies by their range, as the papers; 'rms' energies per atom by their root mean
+    square. Forces are divided by theirs.
+    """
+    energies = np.array([sheet.energy_eV for sheet in sheets])
+    per_atom = energies / np.array([len(sheet) for sheet in sheets])
+    forces = 1.0
+    if sheets[0].forces is not None:
+        forces = float(np.sqrt(np.mean(np.concatenate([sheet.forces for sheet in sheets]) ** 2))) or 1.0
+    if scaling == "minmax":
+        return LossUnits(float(np.ptp(energies)) or 1.0, False, forces)
+    return LossUnits(float(np.sqrt(np.mean(per_atom**2))) or 1.0, True, forces)
+
+
+def fit_output(potential: Potential, sheets: Sequence[Sheet], scaling: str, shape_of: ShapeRule) -> None:
+    """Set the potential's energy scale and shift, and the statistics of its images, from the training set.
+
+    'minmax' maps the training energies onto [0, 1] (papers). 'rms' takes the root mean square, of an ednn
+    that per square root of the terms that it sums: what a sum of independent outputs of order one comes to. A
+    sum over tiles must stay additive, so an ednn gets no shift.
+    """
+    energies = np.array([sheet.energy_eV for sheet in sheets])
+    if scaling == "minmax":
+        potential.energy_scale_eV = float(np.ptp(energies)) or 1.0
+        potential.energy_shift_eV = 0.0 if potential.config.network == "ednn" else float(energies.min())
+    else:
+        terms = 1
+        if potential.config.network == "ednn":
+            terms = math.prod(shape_of(sheets[0].cell)) / potential.network.multiple_px**2
+        potential.energy_scale_eV = float(np.sqrt(np.mean(energies**2) / terms)) or 1.0
+    with torch.no_grad():
+        groups = evaluation_batches(sheets[:: max(1, len(sheets) // STATISTICS)], shape_of)
+        images = [(potential.images(g.atoms, g.shape) if g.images is None else g.images).flatten(2) for g in groups]
+        potential.network.standardize.fit(torch.cat([part.transpose(0, 1).flatten(1) for part in images], 1)[None])
