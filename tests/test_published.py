@@ -126,7 +126,8 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         ("fifth", f"fifth-stage/ednn-seed{seed}"),
         ("sixth", f"sixth-stage/ednn-seed{seed}"),
         ("seventh", f"seventh-stage/ednn-seed{seed}"),
-        ("eighth", f"ednn{f'-seed{seed}' if seed else ''}"),
+        ("eighth", f"eighth-stage/ednn-seed{seed}"),
+        ("ninth", f"ednn{f'-seed{seed}' if seed else ''}"),
     ):
         config = configured("config", "more-labels", f"{stage}-training")
         check_config(config)
