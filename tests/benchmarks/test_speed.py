@@ -82,7 +82,7 @@ def test_training_step(benchmark, potential):
     draw, settings = training_group(), TrainingSettings(energy_weight=0.03)
     units = LossUnits(energy=1.0, per_atom=True, forces=1.0)
     with torch_threads(1):
-        assert np.isfinite(benchmark(lambda: _backward(potential, *draw(), units, settings, 0.03)))
+        assert np.isfinite(float(benchmark(lambda: _backward(potential, *draw(), units, settings, 0.03))))
 
 
 def test_training_data(benchmark, potential):
