@@ -10,7 +10,7 @@ from extensive.inference import AtomsSource, Engine, stream_energy
 from extensive.models import load_model
 from extensive.models.functions import cuda_convolutions, wrap_pad
 from extensive.paths import repository_root
-from extensive.structures.lattices import graphene
+from extensive.timing.networks import timing_cell
 from extensive.training.fit import train_model
 
 pytestmark = [
@@ -21,13 +21,6 @@ MODEL = repository_root() / "results" / "published" / "models" / "ednn"
 # Of energies, eV/atom, and of forces, eV/Angstrom: float32 in another order.
 ROUNDING = {"atol": 2e-6, "rtol": 0}
 FORCES_ROUNDING = {"atol": 5e-4, "rtol": 0}
-
-
-def rattled(nx: int, ny: int):
-    atoms = graphene((nx, ny))
-    atoms.rattle(0.05, seed=1)
-    atoms.positions[:, 2] = 0.0
-    return atoms
 
 
 @pytest.mark.parametrize(("twist", "rows"), [(0, None), (5, None), (5, (-4, -3, 0, 1, 4, 5))])
@@ -46,7 +39,7 @@ def test_padding_and_its_derivatives(twist, rows):
 
 
 def test_energies_and_forces_of_the_published_network():
-    structures = [rattled(5, 3), rattled(7, 4), rattled(10, 6)]
+    structures = [timing_cell((5, 3), 1), timing_cell((7, 4), 1), timing_cell((10, 6), 1)]
     on_cpu = load_model(MODEL).energies_and_forces(structures)
     on_gpu = load_model(MODEL, "cuda").energies_and_forces(structures)
     for atoms, here, there in zip(structures, on_cpu[0], on_gpu[0], strict=True):
@@ -56,7 +49,7 @@ def test_energies_and_forces_of_the_published_network():
 
 
 def test_the_engine_whole_and_streamed():
-    atoms = rattled(40, 24)
+    atoms = timing_cell((40, 24), 1)
     reference = Engine(load_model(MODEL), "float64").energy(atoms) / len(atoms)
     for dtype, tolerance in (("float64", 1e-9), ("float32", 2e-6), ("bfloat16", 5e-3)):
         engine = Engine(load_model(MODEL, "cuda"), dtype, "cuda", block_px=64)
