@@ -169,4 +169,14 @@ def test_figures_of_studies_show_every_row():
     assert context.draw(pd.DataFrame(rows, columns=list(context.COLUMNS))).numbers["best_context_A"] == 3.0
     table = synthetic.predictions("test")
     spread = table.assign(energy_std_eV=(table["energy_predicted_eV"] - table["energy_dft_eV"]).abs() / 1.5)
-    assert calibration.draw({"test": spread}).numbers["within_two"] == 1.0
+    assert calibration.draw({"test": spread}, trainings=3).numbers["within_two"] == 1.0
+
+
+def test_errors_of_a_calibrated_ensemble_lie_where_its_figure_expects_them():
+    generator = np.random.default_rng(0)
+    for trainings in (2, 3, 10):
+        draws = generator.normal(size=(40_000, trainings + 1))
+        ratio = np.abs(draws[:, 0] - draws[:, 1:].mean(axis=1)) / draws[:, 1:].std(axis=1, ddof=1)
+        for reach in (0.5, 2.0):
+            assert calibration.share_within(reach, trainings) == pytest.approx((ratio <= reach).mean(), abs=0.01)
+    assert calibration.share_within(2.0, 10_000) == pytest.approx(0.9545, abs=1e-3)

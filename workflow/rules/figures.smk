@@ -223,6 +223,7 @@ use rule figure_inputs as figure_calibration with:
         f"{RUN}/benchmarks/figures/calibration.tsv"
     params:
         module="calibration",
+        settings={"trainings": config["studies"]["seeds"]},
         numbers=caption_numbers,
 
 

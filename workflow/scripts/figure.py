@@ -10,7 +10,7 @@ sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as l
 module = importlib.import_module(f"extensive.figures.{snakemake.params.module}")
 files = {name: path for name, path in snakemake.input.items() if name != "code"}
 try:
-    drawing = module.from_files(**files)
+    drawing = module.from_files(**files, **snakemake.params.get("settings", {}))
     out = snakemake.output
     style.save(drawing, out.pdf, out.png, out.csv, out.numbers)
 except InputError as error:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from extensive.figures.predictions import with_errors
 from extensive.figures.style import (
@@ -24,16 +25,26 @@ COLUMNS = (*PREDICTION_COLUMNS, "energy_std_eV")
 LEAST = 1e-3  # meV/atom; a logarithmic axis has no zero
 
 
-def from_files(**paths: str) -> Drawing:
-    """Draw from predictions CSVs of an ensemble given as <set>=path."""
-    return draw({name.replace("_", "-"): read_table(path, COLUMNS) for name, path in paths.items()})
+def from_files(trainings: int, **paths: str) -> Drawing:
+    """Draw from predictions CSVs of an ensemble of so many `trainings`, given as <set>=path."""
+    return draw({name.replace("_", "-"): read_table(path, COLUMNS) for name, path in paths.items()}, trainings)
+
+
+def share_within(reach: float | np.ndarray, trainings: int) -> float | np.ndarray:
+    """Share of errors within `reach` standard deviations where DFT is one more draw of what `trainings` are drawn from.
+
+    (E_DFT - mean) / (std sqrt(1 + 1/n)) is then distributed as Student's t with n - 1 degrees of freedom: few trainings
+    know their own spread only roughly, so that far errors are more frequent than a normal distribution has them.
+    """
+    return 1 - 2 * student.sf(reach / math.sqrt(1 + 1 / trainings), trainings - 1)
 
 
 @styled
-def draw(tables: dict[str, pd.DataFrame]) -> Drawing:
+def draw(tables: dict[str, pd.DataFrame], trainings: int) -> Drawing:
     """(a) error against uncertainty, meV/atom; (b) share of errors within so many standard deviations.
 
-    A calibrated normal error lies within z standard deviations with the probability that the dotted line shows.
+    The dashed line is what a calibrated ensemble of so many trainings would have (`share_within`), the dotted one what
+    a normal error whose width is known would.
     """
     parts = [with_errors(table).assign(set=name) for name, table in tables.items() if len(table)]
     everything = pd.concat(parts, ignore_index=True)
@@ -53,6 +64,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Drawing:
     against.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
     against.set(xscale="log", yscale="log")
     against.set(xlabel="uncertainty, one standard deviation (meV/atom)", ylabel="absolute error (meV/atom)")
+    shares.plot(
+        reach, share_within(reach, trainings), color=BLACK, linestyle="--", label=f"expected of {trainings} trainings"
+    )
     shares.plot(reach, normal, color=BLACK, linestyle=":", label="normal distribution")
     shares.set(xlabel="error / uncertainty", ylabel="share of structures within", ylim=(0, 1.02))
     shares.legend(loc="lower right")
@@ -62,7 +76,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> Drawing:
     ratio = everything["error_meV_per_atom"].abs() / everything["std_meV_per_atom"]
     ranks = everything[["error_meV_per_atom", "std_meV_per_atom"]].abs().rank().corr().iloc[0, 1]
     numbers = {
+        "trainings": trainings,
         "within_two": float((ratio <= 2).mean()),
+        "expected_within_two": float(share_within(2.0, trainings)),
         "median_ratio": float(ratio.median()),
         "rank_correlation": None if np.isnan(ranks) else float(ranks),
     }
