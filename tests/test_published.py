@@ -128,6 +128,7 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         ("seventh", f"seventh-stage/ednn-seed{seed}"),
         ("eighth", f"eighth-stage/ednn-seed{seed}"),
         ("ninth", f"ednn{f'-seed{seed}' if seed else ''}"),
+        ("tenth", f"tenth-stage/ednn-seed{seed}"),
     ):
         config = configured("config", "more-labels", f"{stage}-training")
         check_config(config)
@@ -145,10 +146,11 @@ def test_trainings_that_go_on_from_others_are_those_that_their_configurations_sa
         before = load_model(first).metadata
         assert before["training"]["seed"] == seed
         assert found["n_train"] > before["n_train"], stage
-    # What is named now is what the last of them learned from.
-    further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
-    of_preset = load_model(PUBLISHED / "models" / "first-stage" / f"ednn-seed{seed}.pt").metadata["n_train"]
-    assert found["n_train"] == of_preset + further
+        # What is named now is what the last two of them learned from.
+        if stage in ("ninth", "tenth"):
+            further = sum(spec["count"] for spec in config["structures"]["datasets"].values() if spec["set"] == "train")
+            of_preset = load_model(PUBLISHED / "models" / "first-stage" / f"ednn-seed{seed}.pt").metadata["n_train"]
+            assert found["n_train"] == of_preset + further, stage
 
 
 @published
