@@ -17,8 +17,9 @@ from torch.utils._pytree import tree_iter, tree_map
 # A device without a driver, memory or kernels of its own, in every build of PyTorch.
 NAME = "meta"
 aten = torch.ops.aten
-# What takes tensors of two devices on a GPU as well.
-MIXES = {aten._to_copy.default, aten.copy_.default, aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
+# What takes tensors of two devices on a GPU as well: copies, and tensors there by indices from here.
+COPIES = {aten._to_copy.default, aten.copy_.default}
+INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 
 
 class _Elsewhere(torch.Tensor):
@@ -54,9 +55,10 @@ def _tensors(tree: Any) -> Iterator[torch.Tensor]:
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     given = list(_tensors((args, kwargs)))
     elsewhere = any(isinstance(tensor, _Elsewhere) for tensor in given)
+    compared = _tensors((args[0], args[2:])) if func in INDEXED and isinstance(args[0], _Elsewhere) else given
     # A single number of the CPU may stand next to tensors of any device.
-    here = [tensor for tensor in given if tensor.ndim and not isinstance(tensor, _Elsewhere)]
-    if elsewhere and here and func not in MIXES:
+    here = [tensor for tensor in compared if tensor.ndim and not isinstance(tensor, _Elsewhere)]
+    if elsewhere and here and func not in COPIES:
         raise RuntimeError(f"{func}: tensors of the CPU, {[tuple(t.shape) for t in here]}, and of another device")
     if kwargs.get("device") is not None:
         elsewhere = torch.device(kwargs["device"]).type == NAME

@@ -36,6 +36,9 @@ def test_mixing_devices_is_noticed():
         there + torch.ones(3)
     with pytest.raises(RuntimeError, match="another device"):
         there.index_select(0, torch.tensor([1]))
+    with pytest.raises(RuntimeError, match="another device"):
+        there.index_put((torch.tensor([1]),), torch.zeros(1))
+    assert there[torch.tensor([1])].device.type == NAME
 
 
 def test_energies_and_forces_of_the_published_network():

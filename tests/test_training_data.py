@@ -52,19 +52,23 @@ def test_dishonest_splits_are_refused():
     copy.info[keys.STRUCTURE_ID] = "graphene-rattle-99999"
     with pytest.raises(InputError, match="same geometry"):
         check_honest({**splits, "test": [*splits["test"], "graphene-rattle-99999"]}, [*structures, copy])
-    with pytest.raises(InputError, match=r"set: 'test' is not one of"):
-        assign_sets(structures, {**SETS, "graphene-md-independent": "test"}, seed=1)
+    with pytest.raises(InputError, match=r"set: 'tests' is not one of"):
+        assign_sets(structures, {**SETS, "graphene-md-independent": "tests"}, seed=1)
 
 
-def test_data_sets_may_be_learned_from_as_a_whole_and_leave_the_test_sets_as_they_were():
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_data_sets_may_belong_to_a_set_as_a_whole_and_leave_the_others_as_they_were(name):
     structures = mixture()
     before, after = (
         assign_sets(structures, {**SETS, "graphene-md-independent": set_of}, seed=1)
-        for set_of in ("independent-md", "train")
+        for set_of in ("independent-md", name)
     )
     check_honest(after, structures)
-    assert set(after["train"]) == {*before["train"], *before["independent-md"]}
-    assert (after["test"], after["validation"]) == (before["test"], before["validation"])
+    assert set(after[name]) == {*before[name], *before["independent-md"]}
+    assert all(after[other] == before[other] for other in {"train", "validation", "test"} - {name})
+
+
+def test_patterns_leave_data_sets_out():
     assert learns_from("hbn-rattle", ["*-wide-rattle", "hbn-md"])
     assert not learns_from("graphene-wide-rattle", ["*-wide-rattle"])
 

@@ -6,6 +6,7 @@ line both come through here, so both give the same one-line message for the same
 
 import copy
 import difflib
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from extensive.paths import SCHEMA, repository_root
 def load_schema(path: str | Path | None = None) -> dict[str, Any]:
     """The configuration schema as a mapping."""
     return yaml.safe_load(Path(path or repository_root() / SCHEMA).read_text())
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    # Read once: every member of a study is checked by itself.
+    return load_schema()
 
 
 def load_config(path: str | Path, schema: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -39,7 +46,7 @@ def complete_config(
     config: dict[str, Any], schema: dict[str, Any] | None = None, source: str = "config"
 ) -> dict[str, Any]:
     """A checked copy of `config` with the schema's defaults; InputError is one line naming the key."""
-    schema = schema or load_schema()
+    schema = schema or _schema()
     config = copy.deepcopy(config)
     _fill_defaults(config, schema, schema)
     errors = sorted(

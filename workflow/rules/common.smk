@@ -91,7 +91,7 @@ def fixed_images(model: str) -> list[str]:
     if TRAINED[model]["training"]["augmentation"] is not None:
         return []
     exclude = TRAINED[model]["training"]["exclude"]
-    return expand(result("raster/{dataset}.h5"), dataset=[n for n in LEARNED if learns_from(n, exclude)])
+    return expand(result("raster/{dataset}.h5"), dataset=[n for n in GIVEN if learns_from(n, exclude)])
 
 
 def begun_weights(model: str) -> list[str]:
@@ -105,7 +105,7 @@ def data_sets(part: str) -> list[str]:
     if part == "train":
         return LEARNED
     if part in ("validation", "test"):
-        return DEVELOPMENT
+        return [name for name in SHEETS if SET_OF[name] in ("development", part)]
     return [name for name in SHEETS if SET_OF[name] == part]
 
 

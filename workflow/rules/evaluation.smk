@@ -4,7 +4,7 @@ SET_OF = {name: config["structures"]["datasets"][name]["set"] for name in SHEETS
 # Sets that the configuration has; `test` and `validation` are parts of the development data sets.
 PRESENT = [
     *(["validation", "test"] if DEVELOPMENT else []),
-    *dict.fromkeys(s for s in SET_OF.values() if s not in ("development", "train")),
+    *dict.fromkeys(s for s in SET_OF.values() if s not in ("development", "train", "validation", "test")),
 ]
 # The figures' EDNN is judged as the mean over a sheet's symmetric drawings too.
 SYMMETRIC = [name for name in MODELS if name == config["figures"]["ednn"]]

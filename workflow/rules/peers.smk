@@ -11,7 +11,7 @@ rule peers:
 
 rule peer_mace:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=LEARNED),
+        structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
         splits=result("splits.json"),
         code=code("errors", "io", "keys", "peers/mace"),
     output:

@@ -10,6 +10,10 @@ DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]
 LEARNED = [
     name for name in SHEETS if config["structures"]["datasets"][name]["set"] in ("development", "train")
 ]
+# What a training is given: those, and data sets that it is judged by while it goes on.
+GIVEN = [
+    name for name in SHEETS if name in LEARNED or config["structures"]["datasets"][name]["set"] == "validation"
+]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
@@ -67,7 +71,7 @@ rule splits:
 
 rule train:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=LEARNED),
+        structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
         images=lambda wildcards: fixed_images(wildcards.model),
         initial=lambda wildcards: begun_weights(wildcards.model),
         splits=result("splits.json"),

@@ -1,8 +1,8 @@
 """Who may be learned from: every structure belongs to exactly one set, and the sets stay apart.
 
-Structures of a `development` data set are divided between train, validation and test, those of a `train` one are all
-learned from; all other data sets are test sets as a whole, named by their configuration. Nothing is chosen by looking
-at a test set: checkpoints and hyperparameters are chosen on `validation`.
+Structures of a `development` data set are divided between train, validation and test; all other data sets belong to
+one set as a whole, which their configuration names. Nothing is chosen by looking at a test set: checkpoints and
+hyperparameters are chosen on `validation`.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def assign_sets(
     unchanged for every structure already there when the archive grows. Pristine sheets are always trained on.
     Frames of a development trajectory go alternately to train and (every `md_test_every`-th) to test, never
     to validation: that is the correlated test of the papers. All other data sets go to the set that they name as a
-    whole, which may be train.
+    whole, which may be one of these three.
 
     Raises InputError for a data set without a set, or a set that does not exist.
     """
@@ -50,8 +50,9 @@ def assign_sets(
         if belongs is None:
             raise InputError(f"{name}: data set '{dataset}' is not in structures.datasets, so it has no set")
         if belongs != DEVELOPMENT:
-            if belongs not in sets or belongs in (keys.VALIDATION, keys.TEST):
-                raise InputError(f"structures.datasets.{dataset}.set: '{belongs}' is not one of {_choices()}")
+            if belongs not in sets:
+                choices = ", ".join([DEVELOPMENT, *keys.SETS])
+                raise InputError(f"structures.datasets.{dataset}.set: '{belongs}' is not one of {choices}")
             sets[belongs].append(name)
         elif atoms.info[keys.SAMPLER] == "md":
             trajectories[atoms.info[keys.PARENT]].append(name)
@@ -63,10 +64,6 @@ def assign_sets(
         for index, name in enumerate(sorted(frames)):
             sets[keys.TEST if index % md_test_every == md_test_every - 1 else keys.TRAIN].append(name)
     return {name: sorted(members) for name, members in sets.items()}
-
-
-def _choices() -> str:
-    return ", ".join([DEVELOPMENT, *(name for name in keys.SETS if name not in (keys.VALIDATION, keys.TEST))])
 
 
 def _development_set(name: str, dataset: str, seed: int, block: int) -> str:
