@@ -12,7 +12,9 @@ LEARNED = [
 ]
 # What a training is given: those, and data sets that it is judged by while it goes on.
 GIVEN = [
-    name for name in SHEETS if name in LEARNED or config["structures"]["datasets"][name]["set"] == "validation"
+    name
+    for name in SHEETS
+    if name in LEARNED or config["structures"]["datasets"][name]["set"] == "validation"
 ]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
