@@ -226,9 +226,9 @@ def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
             f"{quote(largest['n_atoms'] / 1e6)} M atoms\nin {_duration(largest['seconds'])}",
             (largest["n_cells"], largest["seconds"]),
             textcoords="offset points",
-            xytext=(-7, -2),
+            xytext=(-7, 0),
             ha="right",
-            va="center",
+            va="bottom",
             fontsize=7,
         )
 
