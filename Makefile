@@ -21,7 +21,7 @@ smoke:
 	$(MAKE) run CONFIG=config/smoke.yaml
 
 test:
-	@echo "make test: sets up .venv, then style and all tests; about 20 minutes on 2 cores"
+	@echo "make test: sets up .venv, then style and all tests; about 15 minutes on 2 cores"
 	envs/setup.sh test
 	$(MAKE) check
 	.venv/bin/python -m pytest --benchmark-disable
