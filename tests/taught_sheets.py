@@ -1,10 +1,13 @@
 """Small sheets whose labels come from a teacher: a smooth repulsion of pairs, differentiated by torch."""
 
 import numpy as np
+import pandas as pd
 import torch
 from ase import Atoms
 
 from extensive import keys
+from extensive.models import load_model
+from extensive.training.fit import train_model
 
 DISTANCE = 1.42
 
@@ -50,6 +53,19 @@ def frame(index: int, parent: str, dataset: str) -> Atoms:
     atoms = sheet(index, dataset, sampler="md")
     atoms.info[keys.PARENT] = parent
     return atoms
+
+
+def curves_on(devices, structures: list[Atoms], name: str, model: dict, folder) -> dict[str, pd.DataFrame]:
+    """Curves of one training, of its eight first structures, on each of `devices`; they end up in what is written."""
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    splits = {"train": names[:8], "validation": names[8:]}
+    curves = {}
+    for device in devices:
+        paths = folder / device, folder / f"{device}.csv", device
+        train_model(name, model, structures, splits, *paths)
+        curves[device] = pd.read_csv(paths[1])
+        assert load_model(paths[0]).metadata["device"] == device
+    return curves
 
 
 SETS = {

@@ -7,15 +7,13 @@ import pandas as pd
 import pytest
 import torch
 from other_device import NAME, other_device
-from taught_sheets import sheet
+from taught_sheets import curves_on, sheet
 
-from extensive import keys
 from extensive.inference import AtomsSource, Engine, stream
 from extensive.io import read_json
 from extensive.models import functions, load_model
 from extensive.paths import repository_root
 from extensive.timing.networks import timing_cell
-from extensive.training.fit import train_model
 
 MODELS = repository_root() / "results" / "published" / "models"
 
@@ -85,12 +83,6 @@ def test_training_goes_the_same_way(tmp_path, name, change, training):
         model |= {"blocks": 1, "dilations": None, "inner_widths": None}
     settings = {"samples": 8, "batch_size": 4, "learning_rate": 2e-3, "ema": 0.9, **training}
     structures = [sheet(i, family="hbn" if i % 2 else "graphene") for i in range(12)]
-    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
-    splits = {"train": names[:8], "validation": names[8:]}
-    curves = {}
-    for device in ("cpu", NAME):
-        paths = tmp_path / device, tmp_path / f"{device}.csv", device
-        train_model(name, {**model, "training": settings}, structures, splits, *paths)
-        curves[device] = pd.read_csv(paths[1]).drop(columns="seconds")
-        assert load_model(paths[0]).metadata["device"] == device
-    pd.testing.assert_frame_equal(curves[NAME], curves["cpu"], rtol=1e-3)
+    curves = curves_on(("cpu", NAME), structures, name, {**model, "training": settings}, tmp_path)
+    here, there = (curve.drop(columns="seconds") for curve in curves.values())
+    pd.testing.assert_frame_equal(there, here, rtol=1e-3)

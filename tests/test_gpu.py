@@ -1,17 +1,14 @@
 """What runs on a GPU is what runs on a CPU: padding, energies, forces, the engine and training."""
 
-import pandas as pd
 import pytest
 import torch
-from taught_sheets import sheet
+from taught_sheets import curves_on, sheet
 
-from extensive import keys
 from extensive.inference import AtomsSource, Engine, stream_energy
 from extensive.models import load_model
 from extensive.models.functions import cuda_convolutions, wrap_pad
 from extensive.paths import repository_root
 from extensive.timing.networks import timing_cell
-from extensive.training.fit import train_model
 
 pytestmark = [
     pytest.mark.gpu,
@@ -65,14 +62,7 @@ def test_training_goes_the_same_way(tmp_path, turns):
     settings = {"samples": 48, "batch_size": 4, "optimizer": "muon", "learning_rate": 2e-3, "ema": 0.9}
     settings |= {"edge_charge_e": -0.3, "augmentation": {"transpose": False, "rotation_deg": turns}}
     structures = [sheet(i) for i in range(12)]
-    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
-    splits = {"train": names[:8], "validation": names[8:]}
-    curves = {}
-    for device in ("cpu", "cuda"):
-        paths = tmp_path / device, tmp_path / f"{device}.csv"
-        train_model("ednn", {**model, "training": settings}, structures, splits, *paths, device)
-        curves[device] = pd.read_csv(paths[1])
-        assert load_model(paths[0]).metadata["device"] == device
+    curves = curves_on(("cpu", "cuda"), structures, "ednn", {**model, "training": settings}, tmp_path)
     assert curves["cuda"]["loss"].to_numpy() == pytest.approx(curves["cpu"]["loss"].to_numpy(), rel=0.02)
     assert curves["cpu"]["loss"].iloc[-1] < curves["cpu"]["loss"].iloc[0]
 

@@ -101,12 +101,9 @@ def begun_weights(model: str) -> list[str]:
 
 
 def data_sets(part: str) -> list[str]:
-    """Data sets that have members in a set."""
-    if part == "train":
-        return LEARNED
-    if part in ("validation", "test"):
-        return [name for name in SHEETS if SET_OF[name] in ("development", part)]
-    return [name for name in SHEETS if SET_OF[name] == part]
+    """Data sets that have members in a set: its own, and the development ones that are split into three."""
+    own = {part, "development"} if part in ("train", "validation", "test") else {part}
+    return [name for name in SHEETS if SET_OF[name] in own]
 
 
 def sets_of(model: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Evaluation: predictions and their errors, of every model on every set that it can be asked about."""
 
-SET_OF = {name: config["structures"]["datasets"][name]["set"] for name in SHEETS}
 # Sets that the configuration has; `test` and `validation` are parts of the development data sets.
 PRESENT = [
     *(["validation", "test"] if DEVELOPMENT else []),

@@ -5,17 +5,10 @@ from extensive import plan, studies
 MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
 # Networks of users' own images; see rule train_images.
 IMAGE_MODELS = [name for name in config["models"] if name not in MODELS]
-DEVELOPMENT = [name for name in SHEETS if config["structures"]["datasets"][name]["set"] == "development"]
-# What is learned from: those, and data sets that have no test of their own.
-LEARNED = [
-    name for name in SHEETS if config["structures"]["datasets"][name]["set"] in ("development", "train")
-]
-# What a training is given: those, and data sets that it is judged by while it goes on.
-GIVEN = [
-    name
-    for name in SHEETS
-    if name in LEARNED or config["structures"]["datasets"][name]["set"] == "validation"
-]
+SET_OF = {name: config["structures"]["datasets"][name]["set"] for name in SHEETS}
+DEVELOPMENT = [name for name in SHEETS if SET_OF[name] == "development"]
+# What a training is given: what it learns from, and what it is judged by while it goes on.
+GIVEN = [name for name in SHEETS if SET_OF[name] in ("development", "train", "validation")]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
@@ -61,7 +54,7 @@ rule splits:
         runtime=growing(10),
     params:
         rule=lambda wildcards: {
-            "set_of_dataset": {name: config["structures"]["datasets"][name]["set"] for name in SHEETS},
+            "set_of_dataset": SET_OF,
             "seed": config["seed"],
             **config["training"]["splits"],
         },
