@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from ase import Atoms
 
-from extensive.raster import batch_from_atoms, rasterize_batch
+from extensive.images.raster import batch_from_atoms, rasterize_batch
 from extensive.structures.lattices import graphene
 
 STIFFNESS = 20.0  # eV/Angstrom^2

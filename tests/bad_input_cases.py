@@ -17,7 +17,7 @@ import ase.io
 from bad_input_files import CASES, ROOT, Case, case
 from own_models import rattled, write_model
 
-from extensive.checks import check_config
+from extensive.cli.checks import check_config
 from extensive.config import complete_config, load_config
 
 # --- configuration -----------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def _(folder):
 
 @case("machine", "no GPU where one is asked for", "no GPU is visible to PyTorch; use auto or cpu")
 def _(folder):
-    from extensive.training.loop import pick_device
+    from extensive.models.devices import pick_device
 
     with mock.patch("torch.cuda.is_available", return_value=False):
         pick_device("cuda")

@@ -49,7 +49,7 @@ def case(group: str, wrong: str, says: str) -> Callable:
 
 def labelled(change: Callable[[Any], None], with_forces: bool = True) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
-        from extensive.user_files import read_labelled
+        from extensive.structures.user_files import read_labelled
 
         atoms = rattled()
         atoms.info["REF_energy"] = -9.0 * len(atoms)
@@ -87,14 +87,14 @@ for wrong, says, change in (
 
 @case("structures", "a file that is not there", "no such file")
 def _(folder):
-    from extensive.user_files import read_any
+    from extensive.structures.user_files import read_any
 
     read_any(folder / "none.extxyz")
 
 
 @case("structures", "an empty file", "holds no structures")
 def _(folder):
-    from extensive.user_files import read_any
+    from extensive.structures.user_files import read_any
 
     write_text(folder / "empty.extxyz", "")
     read_any(folder / "empty.extxyz")
@@ -102,7 +102,7 @@ def _(folder):
 
 @case("structures", "a truncated extended XYZ", "not readable as extended XYZ")
 def _(folder):
-    from extensive.user_files import read_any
+    from extensive.structures.user_files import read_any
 
     ase.io.write(folder / "cut.extxyz", rattled())
     text = (folder / "cut.extxyz").read_text()
@@ -112,7 +112,7 @@ def _(folder):
 
 @case("structures", "a file of another kind", "not readable as structures")
 def _(folder):
-    from extensive.user_files import read_any
+    from extensive.structures.user_files import read_any
 
     (folder / "noise.dat").write_bytes(bytes(range(256)))
     read_any(folder / "noise.dat")
@@ -138,8 +138,8 @@ def _(folder):
 
 @case("structures", "one geometry in two sets", "the same geometry is in several sets")
 def _(folder):
+    from extensive.structures.user_files import name_structures
     from extensive.training.splits import check_honest
-    from extensive.user_files import name_structures
 
     structures = name_structures([rattled(), rattled()], "mine")
     check_honest({"train": ["mine-00000"], "test": ["mine-00001"]}, structures)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from extensive.domain import measure
 from extensive.models import ModelConfig, Potential, build_model, save_model
+from extensive.models.domain import measure
 from extensive.structures.lattices import graphene
 from extensive.training.augment import Augmentation
 from extensive.training.settings import TrainingSettings

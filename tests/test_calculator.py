@@ -12,9 +12,9 @@ from ase.optimize import BFGS
 from own_models import CNN, rattled, write_model
 
 from extensive import Calculator
-from extensive.domain import bonds
 from extensive.errors import InputError
 from extensive.models import load_model
+from extensive.models.domain import bonds
 
 
 @pytest.fixture(scope="module")

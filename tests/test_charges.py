@@ -8,8 +8,8 @@ from taught_sheets import sheet
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.images.raster import batch_from_atoms
 from extensive.models import load_model
-from extensive.raster import batch_from_atoms
 from extensive.structures import lattices
 from extensive.training import charges
 from extensive.training.augment import Augmentation, repeat

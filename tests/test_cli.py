@@ -134,7 +134,7 @@ def test_own_labelled_files_become_a_tested_model(tmp_path, capsys):
 
 def test_results_of_another_code_are_labels(tmp_path):
     """ASE moves `energy` and `forces` of a file into a calculator; they are found there."""
-    from extensive.user_files import read_labelled
+    from extensive.structures.user_files import read_labelled
 
     lines = ["4", 'Lattice="4 0 0 0 4 0 0 0 10" Properties=species:S:1:pos:R:3:forces:R:3 energy=-36.5 pbc="T T F"']
     lines += [f"C {x} {y} 5 0.1 0 0" for x, y in ((0, 0), (2, 0), (0, 2), (2, 2))]
@@ -145,8 +145,8 @@ def test_results_of_another_code_are_labels(tmp_path):
 
 
 def test_a_trajectory_stays_on_one_side(tmp_path):
+    from extensive.structures.user_files import read_labelled
     from extensive.training.splits import assign_sets, check_honest
-    from extensive.user_files import read_labelled
 
     for name in ("a.extxyz", "b.extxyz"):
         sheets(tmp_path / name, 4)
@@ -159,7 +159,7 @@ def test_a_trajectory_stays_on_one_side(tmp_path):
 
 def test_own_images_become_a_tested_and_timed_model(tmp_path):
     """Energy linear in the brightness of the image, per pixel: what a sum over tiles learns at once."""
-    from extensive.training.image_files import time_images
+    from extensive.timing.images import time_images
 
     rng = np.random.default_rng(0)
     images = rng.random((24, 8, 8)).astype("f4")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from extensive.config import complete_config, load_config, load_schema
-from extensive.config_reference import reference
+from extensive.config.reference_page import reference
 from extensive.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from extensive.errors import InputError
+from extensive.images.raster import batch_from_atoms
 from extensive.models import ModelConfig, Potential, build_model
 from extensive.models.equilibration import (
     FIRST_CAPACITIES,
@@ -15,7 +16,6 @@ from extensive.models.equilibration import (
     shared_potential,
     total_energy,
 )
-from extensive.raster import batch_from_atoms
 from extensive.training.fit import _grown
 from tests.test_models import SMALL, islands, picture, ready, sheet
 

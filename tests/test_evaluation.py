@@ -10,7 +10,7 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.evaluation import FORCES_COLUMN, metrics, predict, write_evaluation
+from extensive.evaluation.predict import FORCES_COLUMN, metrics, predict, write_evaluation
 from extensive.models import ModelConfig, Potential, build_model
 
 

@@ -70,7 +70,7 @@ TRAIN = """
 import numpy as np
 from own_models import rattled
 from extensive import keys
-from extensive.calculator import Calculator
+from extensive.inference.calculator import Calculator
 from extensive.config import complete_config
 from extensive.training.fit import train_model
 
@@ -89,7 +89,7 @@ print(Calculator("./mine", device="cpu").get_potential_energy(sheets[0]))
 
 def test_a_network(tmp_path):
     copy, touched = done("A network", tmp_path)
-    assert touched == {"src/extensive/models", "workflow/schemas"}
+    assert touched == {"src/extensive/models", "src/extensive/config"}
     (copy.root / "tests/train.py").write_text(TRAIN)
     assert np.isfinite(float(run(copy, "tests/train.py")))
     assert "form dense" in run(copy, "-m", "extensive.cli", "inspect", "./mine")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from extensive import figure_data
 from extensive.errors import InputError
+from extensive.figures import network_data
 from extensive.io import write_structures
 from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.structures import lattices
@@ -44,7 +44,7 @@ def sheet():
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("cnn")])
 def test_a_kernels_numbers_give_the_layers_output(name, sheet):
-    data = figure_data.kernel_data(potential(name), sheet)
+    data = network_data.kernel_data(potential(name), sheet)
     total = (data["kernel"] * data["window"]).sum() + data["bias"] + data["rest"]
     assert total == pytest.approx(float(data["output"][data["row"], data["column"]]), rel=1e-5)
     row, column = data["corner"]
@@ -55,7 +55,7 @@ def test_a_kernels_numbers_give_the_layers_output(name, sheet):
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("ednn")])
 def test_tile_energies_and_references_add_up_to_the_energy(name, sheet):
     model = potential(name)
-    data = figure_data.tiles_data(model, sheet)
+    data = network_data.tiles_data(model, sheet)
     total = data["tile_energies_eV"].sum() + 60 * REFERENCES["C"]
     if data["image"].shape == model.image_shape(np.diag(sheet.cell)):
         assert total == pytest.approx(model.energies([sheet])[0], abs=1e-4)
@@ -64,13 +64,13 @@ def test_tile_energies_and_references_add_up_to_the_energy(name, sheet):
 
 def test_an_ednn_is_asked_for_tiles(sheet):
     with pytest.raises(InputError, match="needs an ednn"):
-        figure_data.tiles_data(potential("cnn-paper"), sheet)
+        network_data.tiles_data(potential("cnn-paper"), sheet)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_layer_tables_hold_every_parameter_but_those_of_the_pitch(name):
     model = potential(name)
-    table = figure_data.network_layers(name, model)
+    table = network_data.network_layers(name, model)
     pitch = sum(p.numel() for key, p in model.network.named_parameters() if ".film." in key)
     in_blocks = sum(p.numel() for key, p in model.network.named_parameters() if ".film." in key and "blocks" in key)
     listed = sum(layer["parameters"] for layer in table["layers"])
@@ -78,21 +78,21 @@ def test_layer_tables_hold_every_parameter_but_those_of_the_pitch(name):
 
 
 def test_the_papers_network_has_thirteen_convolutions_and_two_dense_layers():
-    kinds = [layer["kind"] for layer in figure_data.network_layers("cnn", potential("cnn-paper"))["layers"]]
+    kinds = [layer["kind"] for layer in network_data.network_layers("cnn", potential("cnn-paper"))["layers"]]
     assert kinds == ["input", *["conv"] * 13, "dense", "dense"]
 
 
 @pytest.mark.parametrize(("name", "sums"), [("ednn-paper", 1), ("ednn-convolutional", 1), ("ednn-equilibrated", 3)])
 def test_what_is_summed_over_tiles_is_counted(name, sums, tmp_path):
     figures = pytest.importorskip("extensive.figures.networks")
-    network = figure_data.network_layers(name, potential(name))
+    network = network_data.network_layers(name, potential(name))
     assert (network["layers"][-1]["kind"], network["layers"][-1]["channels"]) == ("sum", sums)
     texts = [text.get_text() for text in figures.draw([network]).figure.axes[0].texts]
     assert ("sum over\nall tiles" if sums == 1 else f"{sums} sums over\nall tiles") in texts
 
 
 def test_an_input_image_shows_each_atom_with_its_charge(sheet, tmp_path):
-    image, cell = figure_data.plane_image(sheet, 0.1, 0.2)
+    image, cell = network_data.plane_image(sheet, 0.1, 0.2)
     pixel = cell[0] / image.shape[1] * cell[1] / image.shape[0]
     assert image.sum() * pixel == pytest.approx(60 * 6 * 2 * np.pi * 0.2**2, rel=1e-4)
 
@@ -105,11 +105,11 @@ def test_files_are_what_the_figures_read(sheet, tmp_path):
     for name in ("cnn-paper", "ednn-convolutional"):
         save_model(tmp_path / name, potential(name))
     structures = str(tmp_path / "s.extxyz")
-    figure_data.write_inputs({"stone-wales": structures}, tmp_path / "inputs.npz", 0.2, 0.2)
-    figure_data.write_kernel(tmp_path / "cnn-paper.pt", structures, tmp_path / "kernel.npz")
-    figure_data.write_tiles(tmp_path / "ednn-convolutional.pt", structures, tmp_path / "tiles.npz")
+    network_data.write_inputs({"stone-wales": structures}, tmp_path / "inputs.npz", 0.2, 0.2)
+    network_data.write_kernel(tmp_path / "cnn-paper.pt", structures, tmp_path / "kernel.npz")
+    network_data.write_tiles(tmp_path / "ednn-convolutional.pt", structures, tmp_path / "tiles.npz")
     models = {name: tmp_path / f"{name}.pt" for name in ("cnn-paper", "ednn-convolutional")}
-    figure_data.write_networks(models, tmp_path / "networks.json")
+    network_data.write_networks(models, tmp_path / "networks.json")
     assert inputs.from_files(str(tmp_path / "inputs.npz")).numbers["stone-wales"]["pixels"] == [64, 62]
     assert kernel.from_files(str(tmp_path / "kernel.npz")).numbers["size"] == 3
     assert tiles.from_files(str(tmp_path / "tiles.npz")).numbers["structure_id"] == "graphene-rattle-00000"

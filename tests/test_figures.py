@@ -12,6 +12,7 @@ import synthetic_results as synthetic
 from matplotlib.colors import to_hex
 
 from extensive.errors import InputError
+from extensive.evaluation.tables import summary, with_errors
 from extensive.figures import (
     cnn_accuracy,
     components,
@@ -28,7 +29,6 @@ from extensive.figures import (
     style,
     tiles,
 )
-from extensive.figures.predictions import summary, with_errors
 
 CELL = np.array([12.3, 12.78])
 
@@ -334,5 +334,5 @@ def test_figures_and_claims_need_no_torch():
     modules = "cnn_accuracy ednn_accuracy scaling dimers ising inputs kernel tiles networks interpolation "
     modules += "learning_curves convergence components"
     imports = "; ".join(f"import extensive.figures.{name}" for name in modules.split())
-    code = f"import sys; {imports}; import extensive.claims, extensive.publish; sys.exit('torch' in sys.modules)"
+    code = f"import sys; {imports}; from extensive.evaluation import claims, publish; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

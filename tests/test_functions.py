@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from extensive.images.oblique import twisted_index
 from extensive.models import functions
 from extensive.models.functions import silu, wrap_pad
 from extensive.models.layers import PitchConv
-from extensive.oblique import twisted_index
 
 WAYS = pytest.mark.parametrize("gathers", [(), ("cpu",)], ids=["pieces", "one gather"])
 MARGINS = [(1, 1, 0), (2, 0, 0), (3, 2, 0), (9, 4, 0), (1, 1, 2), (2, 3, 5)]

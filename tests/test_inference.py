@@ -14,11 +14,11 @@ import torch
 from ase import Atoms
 
 from extensive.errors import InputError
+from extensive.images.raster import rasterize
 from extensive.inference import AtomsSource, Engine, FileSource, RepeatedSource, stream_energy, strips
 from extensive.inference.stream import added, energy_of_sums
 from extensive.inference.windows import scatter_open, scatter_periodic
 from extensive.models import ModelConfig, Potential, build_model, save_model
-from extensive.raster import rasterize
 from extensive.structures.sheet import PorousSheet
 
 CHANNELS = ("B", "C", "N")

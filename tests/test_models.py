@@ -8,11 +8,11 @@ import torch
 from ase import Atoms
 
 from extensive.errors import InputError
+from extensive.images.raster import batch_from_atoms
 from extensive.models import CNN, EDNN, ModelConfig, Potential, build_model
 from extensive.models.functions import wrap_pad
 from extensive.models.layers import receptive_field
 from extensive.models.tiles import cut_tiles
-from extensive.raster import batch_from_atoms
 
 ELEMENTS = ("B", "C", "N")
 SMALL = ModelConfig(

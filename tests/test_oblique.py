@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from extensive.errors import InputError
+from extensive.images.oblique import Torus, pixel_features, rasterize_oblique, torus_of, twisted_index
+from extensive.images.raster import pitch_features, rasterize_batch
 from extensive.models import ModelConfig, Potential, build_model
 from extensive.models.functions import wrap_pad
-from extensive.oblique import Torus, pixel_features, rasterize_oblique, torus_of, twisted_index
-from extensive.raster import pitch_features, rasterize_batch
 from extensive.training.augment import Augmentation, Sheet, collate, draw_angle
 from extensive.training.data import ShapeRule, training_batches
 from extensive.training.loop import group_errors

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from extensive import plan
-from extensive.config import load_config
+from extensive.config import load_config, plan
 from extensive.paths import repository_root
 
 ROOT = repository_root()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from extensive import keys
 from extensive.config import complete_config, load_schema
 from extensive.errors import InputError
+from extensive.images.raster import AtomBatch, rasterize, rasterize_batch
 from extensive.models import ModelConfig, build_model
 from extensive.models.config import READOUTS
 from extensive.models.functions import wrap_pad
 from extensive.models.tiles import cut_tiles
-from extensive.raster import AtomBatch, rasterize, rasterize_batch
 from extensive.reference.archive import Archive, add_labels, read_labels
 from extensive.reference.calculation import with_label
 from extensive.reference.settings import LENGTH_STEP_A, DFTSettings, label_digest

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
-from extensive import publish as publishing
-from extensive.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, seeds_table, write_claims
 from extensive.errors import InputError
+from extensive.evaluation import publish as publishing
+from extensive.evaluation.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, seeds_table, write_claims
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUMENTS = {

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from extensive.checks import check_config
+from extensive.cli.checks import check_config
 from extensive.config import complete_config, load_config
+from extensive.evaluation.studies import merged
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 from extensive.models import load_model
 from extensive.models.files import weights_digest
@@ -19,7 +20,6 @@ from extensive.reference.chunks import Store
 from extensive.reference.dynamics import Dynamics, trajectory_digest
 from extensive.reference.settings import DFTSettings
 from extensive.structures import generate_dataset
-from extensive.studies import merged
 from extensive.training.splits import learns_from
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,8 +9,8 @@ import torch
 from ase import Atoms
 
 from extensive.errors import InputError
-from extensive.images import read_images, write_images
-from extensive.raster import (
+from extensive.images.files import read_images, write_images
+from extensive.images.raster import (
     AtomBatch,
     batch_from_atoms,
     channel_weights,

@@ -8,12 +8,13 @@ import pytest
 import synthetic_results as synthetic
 import yaml
 
-from extensive import keys, studies
-from extensive.components import PARTS, with_target
+from extensive import keys
 from extensive.config import complete_config
 from extensive.errors import InputError
+from extensive.evaluation import studies
 from extensive.figures import ablation, calibration, context
 from extensive.paths import repository_root
+from extensive.training.targets import PARTS, with_target
 
 BASE = {
     "run": "studies",

@@ -9,9 +9,8 @@ from own_models import EDNN, rattled, write_model
 
 from extensive import Calculator, keys
 from extensive.errors import InputError
-from extensive.evaluation import FORCES_COLUMN, metrics, predict
-from extensive.models import load_model
-from extensive.symmetry import (
+from extensive.evaluation.predict import FORCES_COLUMN, metrics, predict
+from extensive.inference.shifts import (
     DRAWINGS,
     SHIFTED_DRAWINGS,
     UPRIGHT_DRAWINGS,
@@ -21,6 +20,7 @@ from extensive.symmetry import (
     redrawn,
     turned_back,
 )
+from extensive.models import load_model
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from taught_sheets import sheet
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.images import write_images
+from extensive.images.files import write_images
 from extensive.io import read_json, read_structures, write_json, write_structures
 from extensive.models import load_model
 from extensive.structures.ising import generate_ising

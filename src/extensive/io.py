@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,7 @@ def read_structures(path: str | os.PathLike) -> list[Atoms]:
             text = stream.read()
         if not text.strip():
             return []
-        import io as _io
-
-        return ase.io.read(_io.StringIO(text), index=":", format="extxyz")
+        return ase.io.read(StringIO(text), index=":", format="extxyz")
     except InputError:
         raise
     except Exception as error:  # ASE and gzip raise many kinds for a broken file

@@ -17,12 +17,9 @@ def repository_root() -> Path:
     """The folder that holds the Snakefile, looked for upwards from this file, then from the working directory."""
     for start in (Path(__file__).resolve(), Path.cwd() / "x"):
         for folder in start.parents:
-            if (folder / "Snakefile").is_file() and (folder / "workflow" / "schemas").is_dir():
+            if (folder / "Snakefile").is_file() and (folder / "workflow" / "rules").is_dir():
                 return folder
     return Path.cwd()
-
-
-SCHEMA = Path("workflow/schemas/config.schema.yaml")
 
 
 def published_labels(dataset: str) -> Path:

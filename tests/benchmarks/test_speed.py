@@ -10,7 +10,7 @@ import torch
 
 from extensive import keys
 from extensive.inference import Engine, stream_energy
-from extensive.inference.engine import torch_threads
+from extensive.inference.blocks import torch_threads
 from extensive.inference.windows import scatter_open
 from extensive.models import ModelConfig, Potential, build_model
 from extensive.structures.sheet import PorousSheet

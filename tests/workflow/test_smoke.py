@@ -93,7 +93,7 @@ def test_editing_figures_reruns_figures_only(smoke_run, restore):
 
 
 def test_editing_the_raster_reruns_from_raster_on_never_dft(smoke_run, restore):
-    path = "src/extensive/raster.py"
+    path = "src/extensive/images/raster.py"
     restore(path)
     edit(smoke_run, path)
     rules = smoke_run.planned()

@@ -22,8 +22,8 @@ from private_copy import copy_tree
 from survival import Job, survive, table
 
 from extensive import keys
-from extensive.claims import claims_table, write_claims
 from extensive.config import complete_config
+from extensive.evaluation.claims import claims_table, write_claims
 from extensive.io import read_json, read_structures, write_json, write_structures
 from extensive.structures import generate_dataset
 
@@ -192,7 +192,7 @@ def publishing(figures: int) -> Job:
         "publish.py",
         prepare,
         same,
-        ["extensive.publish", "pandas"],
+        ["extensive.evaluation.publish", "pandas"],
         params={
             **{"run": "made-up", "production": True, "published": "published", "readme": "README.md"},
             # A model that only a study compares.

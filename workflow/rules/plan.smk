@@ -2,7 +2,7 @@
 
 import re
 
-from extensive import plan
+from extensive.config import plan
 from snakemake.logging import logger
 
 # Snakemake says only after parsing that nothing will be run.

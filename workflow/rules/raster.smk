@@ -4,7 +4,7 @@
 rule rasterize:
     input:
         structures=result("reference/{dataset}.extxyz"),
-        code=code("errors", "io", "keys", "raster", "images"),
+        code=code("errors", "io", "keys", "images/raster", "images/files"),
     output:
         result("raster/{dataset}.h5"),
     log:

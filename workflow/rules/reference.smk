@@ -1,6 +1,6 @@
 """Reference: energies and forces of sheets by GPAW, from the archive where it has them, and of dimers exactly."""
 
-from extensive import plan
+from extensive.config import plan
 from extensive.reference.chunks import chunk_count
 from extensive.reference.convergence import points
 from extensive.reference.settings import DFTSettings
@@ -111,7 +111,15 @@ rule label:
 rule own_labels:
     input:
         files=lambda wildcards: files_of(OWN[wildcards.dataset]),
-        code=code("domain", "errors", "io", "keys", "user_files", "raster", "reference/chunks"),
+        code=code(
+            "models/domain",
+            "errors",
+            "io",
+            "keys",
+            "structures/user_files",
+            "images/raster",
+            "reference/chunks",
+        ),
     output:
         structures=result("structures/{dataset}.extxyz"),
         labelled=result("reference/{dataset}.extxyz"),

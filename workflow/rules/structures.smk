@@ -1,7 +1,7 @@
 """Structures: sheets of atoms, Lennard-Jones dimers and Ising lattices, all from the configuration and the seed."""
 
 from extensive.structures.datasets import read_spec
-from extensive.user_files import files_of
+from extensive.structures.user_files import files_of
 
 SHEETS = list(config["structures"]["datasets"])
 # Files of the users' own data sets; see rule own_labels.

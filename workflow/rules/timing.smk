@@ -110,9 +110,9 @@ rule timing_networks:
         structures=[result(f"structures/{TIMED_STRUCTURE}.extxyz")] if TIMED_STRUCTURE else [],
         code=code(
             "inference",
-            "raster",
+            "images/raster",
             "models",
-            "oblique",
+            "images/oblique",
             "timing/networks",
             "timing/measure",
             "timing/precision",
@@ -148,9 +148,9 @@ rule sheet:
         model=result(f"models/{config['sheet']['model']}.pt"),
         code=code(
             "inference",
-            "raster",
+            "images/raster",
             "models",
-            "oblique",
+            "images/oblique",
             "structures/sheet",
             "timing/sheet",
             "timing/sheet_ranks",

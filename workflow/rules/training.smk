@@ -1,6 +1,7 @@
 """Training: splits, the networks of the sheets, and those of the two model systems."""
 
-from extensive import plan, studies
+from extensive.config import plan
+from extensive.evaluation import studies
 
 MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
 # Networks of users' own images; see rule train_images.
@@ -19,15 +20,15 @@ except InputError as error:
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}
 # What a training depends on, beside its data.
 TRAINING_CODE = (
-    "components",
-    "domain",
+    "training/targets",
+    "models/domain",
     "errors",
     "io",
     "keys",
-    "raster",
-    "images",
+    "images/raster",
+    "images/files",
     "models",
-    "oblique",
+    "images/oblique",
     "paths",
     "training",
 )
@@ -106,7 +107,7 @@ rule train:
 rule train_images:
     input:
         images=lambda wildcards: config["models"][wildcards.model]["images"],
-        code=code(*TRAINING_CODE, "evaluation", "timing/hardware", "timing/measure"),
+        code=code(*TRAINING_CODE, "evaluation/predict", "timing/hardware", "timing/images", "timing/measure"),
     output:
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
@@ -146,7 +147,7 @@ rule train_images:
 rule train_dimers:
     input:
         structures=result("reference/{dataset}.extxyz"),
-        code=code(*TRAINING_CODE, "evaluation"),
+        code=code(*TRAINING_CODE, "evaluation/predict"),
     output:
         weights=result("models/cnn-{dataset}{replica}.pt"),
         description=result("models/cnn-{dataset}{replica}.json"),

@@ -2,8 +2,8 @@
 
 import sys
 
-from extensive.claims import seeds_table
 from extensive.errors import InputError
+from extensive.evaluation.claims import seeds_table
 from extensive.io import atomic_path
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs

@@ -5,8 +5,8 @@ import sys
 import pandas as pd
 
 from extensive.errors import InputError
+from extensive.evaluation.studies import ensemble
 from extensive.io import atomic_path
-from extensive.studies import ensemble
 
 try:
     table = ensemble([pd.read_csv(path) for path in snakemake.input.predictions])

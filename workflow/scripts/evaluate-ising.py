@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from extensive.errors import InputError
-from extensive.evaluation import write_evaluation
+from extensive.evaluation.predict import write_evaluation
 from extensive.models import load_model
 from extensive.training.ising import predict_ising
 

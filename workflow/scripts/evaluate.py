@@ -4,14 +4,14 @@ import sys
 
 import torch
 
-from extensive.components import ENERGY, with_target
 from extensive.errors import InputError
-from extensive.evaluation import predict, write_evaluation
+from extensive.evaluation.predict import predict, write_evaluation
 from extensive.io import read_json, read_structures
 from extensive.keys import DATASET, STRUCTURE_ID, TRAIN
 from extensive.models import load_model
 from extensive.training.fit import learned_from
 from extensive.training.settings import TrainingSettings
+from extensive.training.targets import ENERGY, with_target
 
 torch.set_num_threads(snakemake.threads)
 try:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from extensive.errors import InputError
-from extensive.publish import publish
+from extensive.evaluation.publish import publish
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
 if not snakemake.params.production:

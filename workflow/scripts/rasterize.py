@@ -4,7 +4,7 @@ import contextlib
 import sys
 
 from extensive.errors import InputError
-from extensive.images import write_images
+from extensive.images.files import write_images
 from extensive.io import read_structures
 
 try:

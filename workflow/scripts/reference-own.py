@@ -5,7 +5,7 @@ import sys
 from extensive.errors import InputError
 from extensive.io import write_structures
 from extensive.reference.chunks import write_failures
-from extensive.user_files import read_labelled
+from extensive.structures.user_files import read_labelled
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
 spec, dataset = snakemake.params.spec, snakemake.wildcards.dataset

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from extensive.errors import InputError
+from extensive.evaluation.software import software_table
 from extensive.io import atomic_path, read_json, read_structures
-from extensive.software import software_table
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
 try:

@@ -2,8 +2,8 @@
 
 import sys
 
-from extensive import studies
 from extensive.errors import InputError
+from extensive.evaluation import studies
 from extensive.io import atomic_path
 
 members = [studies.Member(**values) for values in snakemake.params.members]

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from extensive.errors import InputError
-from extensive.evaluation import write_evaluation
+from extensive.evaluation.predict import write_evaluation
 from extensive.io import read_structures
 from extensive.training.dimers import DimerSettings, train_dimers
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from extensive.errors import InputError
-from extensive.evaluation import write_evaluation
-from extensive.training.image_files import time_images, train_on_images
+from extensive.evaluation.predict import write_evaluation
+from extensive.timing.images import time_images
+from extensive.training.image_files import train_on_images
 
 sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
 torch.set_num_threads(snakemake.threads)

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
     BLUE,
@@ -12,7 +13,6 @@ from extensive.figures.style import (
     Drawing,
     new_figure,
     panel_title,
-    read_table,
     styled,
 )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from extensive.figures.predictions import with_errors
+from extensive.evaluation.tables import read_table, with_errors
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,
@@ -14,7 +14,6 @@ from extensive.figures.style import (
     Drawing,
     new_figure,
     panel_title,
-    read_table,
     scatter,
     series_style,
     styled,

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     DOUBLE_IN,
     GREY,
@@ -12,7 +13,6 @@ from extensive.figures.style import (
     order_families,
     panel_title,
     quote,
-    read_table,
     scatter,
     styled,
 )

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.learning_curves import band
-from extensive.figures.style import DOUBLE_IN, GREY, Drawing, new_figure, panel_title, read_table, styled
+from extensive.figures.style import DOUBLE_IN, GREY, Drawing, new_figure, panel_title, styled
 
 COLUMNS = ("variant", "context_A", "seed", "set", "mae_meV_per_atom", "forces_mae_meV_per_A")
 QUANTITIES = (

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,
     Drawing,
     new_figure,
     panel_title,
-    read_table,
     series_style,
     styled,
 )

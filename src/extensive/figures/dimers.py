@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLUE,
     COLUMN_IN,
@@ -12,7 +13,6 @@ from extensive.figures.style import (
     new_figure,
     panel_title,
     quote,
-    read_table,
     styled,
 )
 

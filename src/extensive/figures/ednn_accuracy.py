@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import SymmetricalLogLocator
 
-from extensive.figures.predictions import read_predictions, summary
+from extensive.evaluation.tables import read_predictions, summary
 from extensive.figures.style import (
     DOUBLE_IN,
     GREEN,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from extensive.figures.predictions import read_predictions, summary
+from extensive.evaluation.tables import read_predictions, summary
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
     COLUMN_IN,
@@ -12,7 +13,6 @@ from extensive.figures.style import (
     new_figure,
     panel_title,
     quote,
-    read_table,
     scatter,
     styled,
 )

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from pandas.core.groupby import SeriesGroupBy
 
+from extensive.evaluation.tables import read_predictions, read_table, summary
 from extensive.figures import convergence as labels_study
-from extensive.figures.predictions import read_predictions, summary
 from extensive.figures.style import (
     BLACK,
     COLUMN_IN,
@@ -17,7 +17,6 @@ from extensive.figures.style import (
     Drawing,
     new_figure,
     quote,
-    read_table,
     series_style,
     styled,
 )

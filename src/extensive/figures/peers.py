@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from extensive import keys
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
     BLUE,
@@ -15,7 +16,6 @@ from extensive.figures.style import (
     Drawing,
     new_figure,
     panel_title,
-    read_table,
     styled,
 )
 

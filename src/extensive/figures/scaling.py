@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
+from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
     BLUE,
@@ -20,7 +21,6 @@ from extensive.figures.style import (
     Drawing,
     new_figure,
     quote,
-    read_table,
     styled,
 )
 from extensive.io import read_json

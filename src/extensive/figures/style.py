@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from extensive.errors import InputError
 from extensive.io import atomic_path, write_json
 
 COLUMN_IN = 3.4  # width of one journal column, inch
@@ -137,18 +136,6 @@ def save(drawing: Drawing, pdf: str | Path, png: str | Path, csv: str | Path, nu
     with atomic_path(csv) as temporary:
         drawing.table.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
     write_json(numbers, drawing.numbers)
-
-
-def read_table(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a CSV and check that it has `columns`; InputError names the file and what is missing."""
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as a CSV table ({str(error).splitlines()[0]})") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(f"{path}: column '{missing[0]}' is missing; expected {', '.join(columns)}")
-    return table
 
 
 def family_style(family: str, index: int = 0) -> tuple[str, str]:

@@ -5,14 +5,14 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
-from extensive.inference.engine import Engine, Grid, torch_threads
+from extensive.inference.blocks import BlockEngine, Grid, torch_threads
 from extensive.inference.sources import AtomsSource
 from extensive.inference.stream import stream_energy
 from extensive.inference.strips import strips
 from extensive.models.equilibration import energies_at, shared_potential, total_energy
 
 
-def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
+def blockwise_forces(engine: BlockEngine, atoms: Atoms) -> tuple[float, np.ndarray]:
     """Energy (eV) and forces (N, 3) (eV/Angstrom) of `atoms`.
 
     E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it. Blocks
@@ -52,7 +52,7 @@ def blockwise_forces(engine: Engine, atoms: Atoms) -> tuple[float, np.ndarray]:
     return engine.reference_eV(atoms.numbers) + scale * float(total_energy(sums)), forces
 
 
-def _shared_potential(engine: Engine, source: AtomsSource) -> Tensor:
+def _shared_potential(engine: BlockEngine, source: AtomsSource) -> Tensor:
     """The potential (float64 scalar, in units of the network's) of the whole sheet; 0 for a sum over tiles alone."""
     if engine.potential.config.readout != "equilibrated":
         return torch.zeros((), dtype=torch.float64, device=engine.device)
@@ -60,7 +60,7 @@ def _shared_potential(engine: Engine, source: AtomsSource) -> Tensor:
     return shared_potential(sums)
 
 
-def _whole_forces(engine: Engine, atoms: Atoms, grid: Grid) -> tuple[float, np.ndarray]:
+def _whole_forces(engine: BlockEngine, atoms: Atoms, grid: Grid) -> tuple[float, np.ndarray]:
     """The same of a small cell, as one image that wraps around itself."""
     with torch_threads(engine.threads), torch.enable_grad():
         place = torch.from_numpy(atoms.positions[:, :2]).to(engine.device).requires_grad_(True)

@@ -6,6 +6,7 @@ path is convolution and SiLU in channels-last order. (oneDNN's fused convolution
 gained nothing.)
 """
 
+import copy
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from extensive.images.oblique import twisted_index
 from extensive.models.ednn import EDNN, per_atom
 from extensive.models.layers import PitchConv
-from extensive.oblique import twisted_index
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
@@ -89,8 +90,6 @@ class FoldedNetwork:
 
 
 def _in_double(trunk: torch.nn.Module) -> torch.nn.Module:
-    import copy
-
     return copy.deepcopy(trunk).to(device="cpu", dtype=torch.float64)
 
 

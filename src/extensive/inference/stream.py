@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from extensive.inference.engine import Engine, Grid, torch_threads
+from extensive.inference.blocks import BlockEngine, Grid, torch_threads
 from extensive.inference.sources import Source
 from extensive.inference.strips import Checkpoint, Strip, strips
 from extensive.io import digest
@@ -64,7 +64,7 @@ class StripAtoms:
 
 
 def stream_energy(
-    engine: Engine,
+    engine: BlockEngine,
     source: Source,
     checkpoint: str | Path | None = None,
     progress: bool = False,
@@ -135,7 +135,7 @@ def _pool(workers: int):
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def strip_atoms(engine: Engine, source: Source, grid: Grid, strip: Strip) -> StripAtoms:
+def strip_atoms(engine: BlockEngine, source: Source, grid: Grid, strip: Strip) -> StripAtoms:
     """The atoms that a strip's energy depends on, sorted along x, with periodic images on either side."""
     pitch_x, (halo_y, halo_x) = grid.pitch_A[1], engine.halo_A(grid)
     low, high = _row_A(grid, strip.first), _row_A(grid, strip.last)
@@ -170,7 +170,9 @@ def _row_A(grid: Grid, row: int) -> float:
     return grid.cell[1] if row == grid.shape[0] else row * grid.pitch_A[0]
 
 
-def _strip_sums(engine: Engine, grid: Grid, strip: Strip, atoms: StripAtoms, pool: ThreadPoolExecutor) -> list[float]:
+def _strip_sums(
+    engine: BlockEngine, grid: Grid, strip: Strip, atoms: StripAtoms, pool: ThreadPoolExecutor
+) -> list[float]:
     """The K sums (eV) of a strip: blocks in parallel, added in order, so that they are the same every time."""
     height, width = strip.last - strip.first, grid.shape[1]
     firsts = range(0, width, engine.block_px)
@@ -186,7 +188,7 @@ def _strip_sums(engine: Engine, grid: Grid, strip: Strip, atoms: StripAtoms, poo
 
 
 def block_arguments(
-    engine: Engine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int
+    engine: BlockEngine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Positions relative to the first pixel, channels and weights of the atoms of the block that starts at column
     `first`.
@@ -202,7 +204,7 @@ def block_arguments(
     return positions.to(engine.device), atoms.channel[part], weight
 
 
-def _block_sums(engine: Engine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int) -> np.ndarray:
+def _block_sums(engine: BlockEngine, grid: Grid, atoms: StripAtoms, shape: tuple[int, int], first: int) -> np.ndarray:
     """The K sums (float64) over the patches of one block whose first column is `first`."""
     with torch.inference_mode():
         image = engine.block_image(*block_arguments(engine, grid, atoms, shape, first), grid, shape)

@@ -1,6 +1,6 @@
 """The raster of inference: Gaussian windows scattered into an image, without autograd.
 
-The same image as extensive.raster, which stays the owner of the formula (a test holds the two together):
+The same image as extensive.images.raster, which stays the owner of the formula (a test holds the two together):
 
     I_c(x, y) = sum_j w_jc exp(-((x - x_j)^2 + (y - y_j)^2) / (2 sigma^2))
 
@@ -14,11 +14,11 @@ import math
 
 import torch
 
-from extensive.raster import EXACT_TRUNCATION_SIGMA, TRUNCATION_SIGMA
+from extensive.images.raster import EXACT_TRUNCATION_SIGMA, TRUNCATION_SIGMA
 
 
 def window_half(sigma_A: float, pitch_A: float, dtype: torch.dtype = torch.float32) -> int:
-    """Pixels on either side of an atom that its window covers; wider for float64, as in extensive.raster."""
+    """Pixels on either side of an atom that its window covers; wider for float64, as in extensive.images.raster."""
     cutoff = EXACT_TRUNCATION_SIGMA if dtype == torch.float64 else TRUNCATION_SIGMA
     return math.ceil(cutoff * sigma_A / pitch_A)
 

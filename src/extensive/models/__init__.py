@@ -1,4 +1,8 @@
-"""The two networks, and trained networks as potentials."""
+"""Models: images go in, energies come out; the two networks, and trained networks as potentials of structures.
+
+`files` reads and writes weights with what describes them, `domain` says what structures a model has seen.
+Used by training, inference, evaluation, timing and figures' data; knows nothing of labels.
+"""
 
 from extensive.models.cnn import CNN
 from extensive.models.config import ModelConfig

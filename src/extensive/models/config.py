@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from extensive.errors import InputError
-from extensive.raster import Channels, channel_count
+from extensive.images.raster import Channels, channel_count
 
 FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convolutional", "mlp")}
 

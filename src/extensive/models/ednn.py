@@ -107,7 +107,7 @@ class EDNN(nn.Module):
 
     def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None, twist: int = 0) -> Tensor:
         """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is told
-        them, (B, 3) of images with a `twist` (see `extensive.oblique`).
+        them, (B, 3) of images with a `twist` (see `extensive.images.oblique`).
 
         `mode`: 'tiled', 'fused', or None for the faster that there is.
         """

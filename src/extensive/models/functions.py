@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from extensive.oblique import twisted_index
+from extensive.images.oblique import twisted_index
 
 # Devices that pad small images by one gather of pixels: a GPU waits longer for each of several copies than it copies.
 GATHERS = ("cuda",)
@@ -172,7 +172,7 @@ def wrap_pad(
     """Periodic padding of the last two axes: (..., H, W) -> (..., H + before + after, W + before + after).
 
     Any width is right, also one wider than the image. `after` is `before` unless given. With a `twist`, the top and
-    bottom are joined that many columns off: see `extensive.oblique.Torus`. `rows` chooses some of the endless image's
+    bottom are joined that many columns off: see `images.oblique.Torus`. `rows` chooses some of the endless image's
     rows, which begin at -before. Differentiable twice.
     """
     return _Wrap.apply(image, before, before if after is None else after, twist, rows)

@@ -185,7 +185,7 @@ class Trunk(nn.Module):
         """(B, C, H, W) -> (B, outputs, H', W'). `periodic`: each layer wraps, H' = H / stride; else valid.
 
         Pitch features are (B, 3) or, without shear, (B, 2).
-        `twist` is the image's, in pixels: see `extensive.oblique`.
+        `twist` is the image's, in pixels: see `extensive.images.oblique`.
         """
         pitch = None if pitch is None else _with_shear(pitch)
         for number, layer in enumerate(self.stem):

@@ -12,11 +12,8 @@ from ase.data import atomic_numbers
 from torch import Tensor, nn
 
 from extensive.errors import InputError
-from extensive.models.cnn import CNN
-from extensive.models.config import ModelConfig
-from extensive.models.ednn import EDNN
-from extensive.oblique import Torus, pixel_features, rasterize_oblique
-from extensive.raster import (
+from extensive.images.oblique import Torus, pixel_features, rasterize_oblique
+from extensive.images.raster import (
     AtomBatch,
     batch_from_atoms,
     channel_weights,
@@ -24,6 +21,9 @@ from extensive.raster import (
     pitch_features,
     rasterize_batch,
 )
+from extensive.models.cnn import CNN
+from extensive.models.config import ModelConfig
+from extensive.models.ednn import EDNN
 
 
 def build_model(config: ModelConfig) -> CNN | EDNN:

@@ -12,9 +12,9 @@ import psutil
 from ase import Atoms
 
 from extensive import keys
-from extensive.evaluation import FORCES_COLUMN
+from extensive.evaluation.predict import FORCES_COLUMN
 from extensive.inference import Engine, RepeatedSource, stream_energy
-from extensive.inference.engine import torch_threads
+from extensive.inference.blocks import torch_threads
 from extensive.peers import mace, tersoff
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells

@@ -1,5 +1,7 @@
-"""Structures: flat sheets of graphene, hBN and their relatives, dimers and Ising lattices. No torch, no
-GPAW.
+"""Structures: a configuration's entries go in, flat sheets, dimers and Ising lattices come out, without labels.
+
+Users' own files come in here too (`user_files`), named and checked. `bonds` and `flat` are what every stage asks of
+a sheet. No PyTorch and no GPAW; used by all rooms after it.
 """
 
 from extensive.structures.datasets import generate_dataset

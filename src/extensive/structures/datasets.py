@@ -69,7 +69,7 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
             raise InputError(f"{where}.{key}: unknown key; known keys: {', '.join(known)}")
     for key in known:
         if key not in spec:
-            raise InputError(f"{where}.{key} is missing; complete the entry with extensive.config.complete_config")
+            raise InputError(f"{where}.{key} is missing; complete the entry with extensive.config.load.complete_config")
     entry = DatasetSpec(**spec)
 
     def refuse(key: str, remedy: str) -> None:

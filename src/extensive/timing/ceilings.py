@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from extensive.inference import Engine, Source
-from extensive.inference.engine import torch_threads
+from extensive.inference.blocks import torch_threads
 from extensive.inference.stream import block_arguments, strip_atoms
 from extensive.inference.strips import strips
 from extensive.models import load_model

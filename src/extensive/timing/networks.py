@@ -9,10 +9,10 @@ import torch
 from ase import Atoms
 from tqdm import tqdm
 
+from extensive.images.raster import batch_from_atoms, image_shape
 from extensive.inference import Engine, RepeatedSource, stream_energy
-from extensive.inference.engine import torch_threads
+from extensive.inference.blocks import torch_threads
 from extensive.models import Potential, load_model
-from extensive.raster import batch_from_atoms, image_shape
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from extensive.raster import AtomBatch
+from extensive.images.raster import AtomBatch
 
 
 @dataclass(frozen=True)

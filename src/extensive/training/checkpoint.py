@@ -9,18 +9,17 @@ import torch
 import extensive
 from extensive.io import atomic_path, digest, file_digest
 
-CODE = ("raster.py", "models", "training")
+# Rooms that the weights depend on.
+CODE = ("images", "models", "training")
 
 
 def stamp(settings: dict[str, Any], data: dict[str, Any]) -> str:
-    """Digest of configuration, data and code (raster, models, training), and of the number of threads.
+    """Digest of configuration, data and code (images, models, training), and of the number of threads.
 
     A checkpoint with another stamp belongs to another training and is not continued.
     """
     package = Path(extensive.__file__).parent
-    files = [
-        path for name in CODE for path in ([package / name] if name.endswith(".py") else package.glob(f"{name}/*.py"))
-    ]
+    files = [path for name in CODE for path in package.glob(f"{name}/*.py")]
     code = hashlib.sha256("".join(sorted(file_digest(path) for path in files)).encode()).hexdigest()
     return digest({"settings": settings, "data": data, "code": code, "torch": torch.__version__})
 

@@ -11,9 +11,9 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.images.oblique import Torus
+from extensive.images.raster import AtomBatch, image_shape
 from extensive.models import Potential
-from extensive.oblique import Torus
-from extensive.raster import AtomBatch, image_shape
 from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_angle, draw_pitch
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import count_elements

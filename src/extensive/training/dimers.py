@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.images.raster import rasterize_open
 from extensive.io import atomic_path
 from extensive.models import ModelConfig, Potential, build_model, save_model
-from extensive.raster import rasterize_open
 from extensive.training.optimizers import Muon
 from extensive.training.splits import DEVELOPMENT, assign_sets
 

@@ -12,23 +12,24 @@ import torch
 from ase import Atoms
 
 from extensive import keys
-from extensive.components import with_target
-from extensive.domain import measure
 from extensive.errors import InputError
-from extensive.images import read_images
+from extensive.images.files import read_images
 from extensive.io import atomic_path, digest
 from extensive.models import ModelConfig, Potential, build_model, load_model, save_model
+from extensive.models.devices import pick_device
+from extensive.models.domain import measure
 from extensive.models.files import weights_digest
 from extensive.paths import initial_weights
 from extensive.training.augment import repeat_to
 from extensive.training.charges import edge_charge
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
-from extensive.training.loop import Result, pick_device, train
+from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import fit_reference_energies
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import learns_from, times_of
+from extensive.training.targets import with_target
 
 # Sets that a training meets.
 FITTED = (keys.TRAIN, keys.VALIDATION)

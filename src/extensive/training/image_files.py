@@ -19,13 +19,12 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path, digest, file_digest
-from extensive.models import ModelConfig, Potential, build_model, load_model, save_model
-from extensive.timing.hardware import hardware_label
-from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, write_timings
+from extensive.models import ModelConfig, Potential, build_model, save_model
+from extensive.models.devices import pick_device
 from extensive.training.augment import Sheet
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule
-from extensive.training.loop import pick_device, train
+from extensive.training.loop import train
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import DEVELOPMENT, assign_sets
 
@@ -33,8 +32,6 @@ from extensive.training.splits import DEVELOPMENT, assign_sets
 ITEM = "X"
 DATASET = "images"
 BATCH = 32
-# An ednn's timing repeats the first image so many times along both axes.
-TIMED_REPEATS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -154,22 +151,6 @@ def predict_images(potential: Potential, images: np.ndarray, n_atoms: np.ndarray
         for first in range(0, len(images), BATCH):
             parts.append(potential.network(torch.from_numpy(images[first : first + BATCH])).double().numpy())
     return each * n_atoms + potential.energy_shift_eV + potential.energy_scale_eV * np.concatenate(parts)
-
-
-def time_images(model: str | Path, file: str | Path, repeats: int, path: str | Path) -> list[Timing]:
-    """Seconds of one energy, image to energy, on the CPU; of an ednn also of larger, repeated images; writes a CSV."""
-    data, potential = read_labelled_images(file), load_model(model)
-    times = TIMED_REPEATS if potential.config.network == "ednn" else (1,)
-    rows = []
-    for copies in times:
-        image = torch.from_numpy(np.tile(data.images[:1], (1, 1, copies, copies)))
-        n_atoms = int(data.n_atoms[0]) * copies**2
-        with torch.inference_mode():
-            seconds, done = median_seconds(lambda image=image: float(potential.network(image)), repeats)
-        size = (cells_of_atoms(n_atoms), n_atoms, seconds, done, torch.get_num_threads())
-        rows.append(Timing(f"{potential.config.network}-image", "cpu", *size, hardware_label()))
-    write_timings(path, rows)
-    return rows
 
 
 def _sheet(data: LabelledImages, i: int, each: float, pixel_size_A: float) -> Sheet:

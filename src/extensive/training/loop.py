@@ -169,15 +169,6 @@ def _to(group: Group, device: torch.device) -> Group:
     return replace(group, atoms=group.atoms.to(device), **moved)
 
 
-def pick_device(name: str) -> torch.device:
-    """'auto' is cuda where there is one. Raises InputError for cuda without a GPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: cuda asked for, but no GPU is visible to PyTorch; use auto or cpu")
-    return torch.device(name)
-
-
 def train(
     potential: Potential,
     train_sheets: Sequence[Sheet],

@@ -1,7 +1,7 @@
 """Sheets turned by any angle: an exact symmetry of the energy that a square pixel grid hides.
 
 A honeycomb looks the same after a turn by 60 degrees, but its defects, pores and interfaces do not: turned sheets show
-the network each of their orientations. See `extensive.oblique` for the grid that makes a turned sheet periodic.
+the network each of their orientations. See `extensive.images.oblique` for the grid that makes a turned sheet periodic.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from extensive.oblique import Torus, torus_of
+from extensive.images.oblique import Torus, torus_of
 from extensive.training.augment import Sheet
 
 # Grids whose pixels are off their wanted size by more than this, or as much off square, are not used.

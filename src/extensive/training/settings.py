@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from extensive.components import ENERGY, PARTS
 from extensive.errors import InputError
 from extensive.training.augment import Augmentation
+from extensive.training.targets import ENERGY, PARTS
 
 SCALINGS = ("minmax", "rms")
 OPTIMIZERS = ("adam", "adamw", "muon")
@@ -25,7 +25,7 @@ class TrainingSettings:
     # data sets, names or patterns, and how many times in an epoch each of their structures comes
     oversample: dict[str, int] = dataclasses.field(default_factory=dict)
     initial_weights: str | None = None  # weights to go on from; `{seed}` stands for the seed
-    target: str = "energy"  # or a part of it; see extensive.components
+    target: str = "energy"  # or a part of it; see extensive.training.targets
     forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
     energy_weight: float = 1.0
     final_energy_weight: float | None = None  # what it grows to by the end; None: constant

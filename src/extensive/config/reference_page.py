@@ -1,14 +1,14 @@
-"""config/README.md, made from the schema: `python -m extensive.config_reference > config/README.md`."""
+"""config/README.md, made from the schema: `python -m extensive.config.reference_page > config/README.md`."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from extensive.config import load_schema
+from extensive.config.load import load_schema
 
 HEADER = """# Configuration keys
 
-Made from `workflow/schemas/config.schema.yaml` by `python -m extensive.config_reference`; not edited by hand.
+Made from `src/extensive/config/schema.yaml` by `python -m extensive.config.reference_page`; not edited by hand.
 Lengths in Angstrom, energies in eV, times in seconds unless the name says otherwise.
 `config.yaml` is the default preset, `smoke.yaml` runs every stage in minutes, `paper.yaml` computes all from
 scratch on a cluster. Name a preset with `--configfile config/smoke.yaml`, or change a single key with

@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from extensive.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_claims
 from extensive.errors import InputError
-from extensive.figures.style import read_table
+from extensive.evaluation.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_claims
+from extensive.evaluation.tables import read_table
 from extensive.io import atomic_path, write_text
 
 # What is published of a run, by folder. Labels are published by the reference stage, which owns the archive.

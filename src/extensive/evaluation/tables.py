@@ -1,12 +1,24 @@
-"""Predictions as figures and tables read them: errors in meV per structure and meV/atom."""
+"""Tables as figures and claims read them; of predictions, errors in meV per structure and meV/atom."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from extensive.figures.style import read_table
+from extensive.errors import InputError
 from extensive.keys import ATOMS_PER_CELL, CHEMICAL_ACCURACY_MEV, MEV_PER_EV, PREDICTION_COLUMNS
+
+
+def read_table(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a CSV and check that it has `columns`; InputError names the file and what is missing."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as a CSV table ({str(error).splitlines()[0]})") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(f"{path}: column '{missing[0]}' is missing; expected {', '.join(columns)}")
+    return table
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:

@@ -1,12 +1,13 @@
 """Configuration: presets checked against the schema, with its defaults filled in.
 
-The schema (workflow/schemas/config.schema.yaml) is the only owner of defaults. The workflow and the command
+The schema (schema.yaml, beside this file) is the only owner of defaults. The workflow and the command
 line both come through here, so both give the same one-line message for the same mistake.
 """
 
 import copy
 import difflib
 import functools
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,11 @@ import jsonschema
 import yaml
 
 from extensive.errors import InputError
-from extensive.paths import SCHEMA, repository_root
 
 
 def load_schema(path: str | Path | None = None) -> dict[str, Any]:
     """The configuration schema as a mapping."""
-    return yaml.safe_load(Path(path or repository_root() / SCHEMA).read_text())
+    return yaml.safe_load(Path(path).read_text() if path else (files(__package__) / "schema.yaml").read_text())
 
 
 @functools.cache

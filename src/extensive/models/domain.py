@@ -5,58 +5,20 @@ sheet say how near: the mean length of its bonds (its strain), the distance of i
 bonds point.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from scipy.spatial import cKDTree
 
 from extensive.errors import InputError
+from extensive.structures.bonds import OVERLAP_A, bonds
 
-# A bond is a pair up to this factor beyond the median distance to the nearest neighbour.
-BOND_FACTOR = 1.35
-# Smaller cells are repeated, so that no pair is met through two images at once.
-SMALLEST_BOX_A = 8.0
-NEIGHBOURS = 7
-# Nearer than this, two atoms are one by mistake, whatever the model.
-OVERLAP_A = 0.6
 # How far beyond the training set's range a sheet may lie: half a per cent of bond, and a tenth of the closest.
 BOND_MARGIN = 0.005
 CLOSEST_MARGIN = 0.1
 # And of the mean of cos 6 theta, which is -1 or 1 for a honeycomb that lies as its cell does.
 DIRECTION_MARGIN = 0.2
-
-
-class Bonds(NamedTuple):
-    """Bonds of a sheet in its plane."""
-
-    closest: float  # distance of the closest pair, Angstrom
-    mean: float  # mean bond length, Angstrom
-    direction: float  # mean of cos 6 theta, theta from x: -1 for a honeycomb with zigzag rows along x, 1 along y
-
-
-def bonds(atoms: Atoms) -> Bonds:
-    """Bonds of a sheet; (inf, nan, nan) for a lone atom."""
-    cell = np.diag(np.asarray(atoms.cell))[:2]
-    repeats = np.maximum(1, np.ceil(SMALLEST_BOX_A / cell)).astype(int)
-    shifts = np.array([[i, j] for i in range(repeats[0]) for j in range(repeats[1])]) * cell
-    box = cell * repeats
-    positions = np.mod((atoms.positions[None, :, :2] + shifts[:, None]).reshape(-1, 2), box)
-    # np.mod of a tiny negative number rounds up to the length itself.
-    positions = np.where(positions >= box, 0.0, positions)
-    count = min(NEIGHBOURS, len(positions))
-    if count < 2:
-        return Bonds(math.inf, math.nan, math.nan)
-    distances, others = cKDTree(positions, boxsize=box).query(positions[: len(atoms)], k=count)
-    distances, others = distances[:, 1:], others[:, 1:]
-    nearest = distances[:, 0]
-    bonded = distances <= BOND_FACTOR * np.median(nearest)
-    steps = positions[others] - positions[: len(atoms), None]  # (N, K, 2)
-    steps -= box * np.round(steps / box)
-    angles = np.arctan2(steps[..., 1], steps[..., 0])[bonded]
-    return Bonds(float(nearest.min()), float(distances[bonded].mean()), float(np.cos(6.0 * angles).mean()))
 
 
 def measure(structures: Sequence[Atoms]) -> dict[str, Any]:

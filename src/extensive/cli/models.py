@@ -39,8 +39,8 @@ def predict(
     from tqdm import tqdm
 
     from extensive import keys
-    from extensive.calculator import Calculator, check_domain
-    from extensive.user_files import read_any, write_any
+    from extensive.inference.calculator import Calculator, check_domain
+    from extensive.structures.user_files import read_any, write_any
 
     calculator = Calculator(model, device, dtype, extrapolate)
     found = [_without_results(atoms) for atoms in read_any(structures)]
@@ -96,9 +96,9 @@ def sheet(
     ] = None,
 ) -> None:
     """Energy (eV) of a sheet of any size, streamed in bounded memory: by default 35.2 million atoms."""
-    from extensive.calculator import find_model
+    from extensive.inference.calculator import find_model
+    from extensive.models.devices import pick_device
     from extensive.timing.sheet import evaluate_sheet, file_source, sheet_source, write_sheet
-    from extensive.training.loop import pick_device
 
     if file is not None and blocks is not None:
         raise InputError("--file and --blocks: give one of the two")
@@ -131,10 +131,10 @@ def time_models(
     out: Annotated[Path | None, typer.Option(help="Also write networks.csv to this file.")] = None,
 ) -> None:
     """Time networks against system size, structure to energy, on rattled graphene."""
-    from extensive.calculator import find_model
+    from extensive.inference.calculator import find_model
+    from extensive.models.devices import pick_device
     from extensive.timing.measure import write_timings
     from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
-    from extensive.training.loop import pick_device
 
     try:
         sizes = [int(size) for size in cells.split(",")]
@@ -161,7 +161,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
 ) -> None:
     """What a model is: network, image, elements, training set, errors; and that its weights are whole."""
-    from extensive.calculator import find_model
+    from extensive.inference.calculator import find_model
     from extensive.io import read_json
     from extensive.models import load_model
 
@@ -195,9 +195,9 @@ def check(
     """Check a configuration as the workflow would, before any job; prints its expected cost in core-hours."""
     import yaml
 
-    from extensive.checks import check_config
+    from extensive.cli.checks import check_config
     from extensive.config import load_config
-    from extensive.plan import summary
+    from extensive.config.plan import summary
 
     whole = load_config(config)
     check_config(whole)

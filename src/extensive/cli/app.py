@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from extensive import cli_data, cli_models
+from extensive.cli import data, models
 from extensive.errors import InputError
 
 EXIT_INPUT = 2
@@ -25,9 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (*cli_data.VERBS, *cli_models.VERBS):
+for verb in (*data.VERBS, *models.VERBS):
     app.command()(verb)
-app.command("time")(cli_models.time_models)
+app.command("time")(models.time_models)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +62,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str) -> int:
     print(f"extensive: error: {' '.join(message.split())}", file=sys.stderr)
     return EXIT_INPUT
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,9 +10,9 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.inference.shifts import symmetric_energies_and_forces
 from extensive.io import atomic_path, write_json
 from extensive.models import Potential
-from extensive.symmetry import symmetric_energies_and_forces
 
 FORCES_COLUMN = "forces_mae_meV_per_A"
 

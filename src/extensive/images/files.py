@@ -17,9 +17,7 @@ from ase import Atoms
 from tqdm import tqdm
 
 from extensive.errors import InputError
-from extensive.io import atomic_path
-from extensive.keys import REF_ENERGY, STRUCTURE_ID
-from extensive.raster import (
+from extensive.images.raster import (
     Channels,
     batch_from_atoms,
     channel_count,
@@ -27,6 +25,8 @@ from extensive.raster import (
     image_shape,
     rasterize_batch,
 )
+from extensive.io import atomic_path
+from extensive.keys import REF_ENERGY, STRUCTURE_ID
 
 FORMULA = "image[c, y, x] = sum_j w_jc exp(-|r_yx - r_j|^2 / (2 sigma^2)), periodic in x and y"
 # The cells of one file may differ by strain and lattice, not by their number of unit cells.

@@ -21,14 +21,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import all_changes
 
-from extensive.domain import check_bonds
 from extensive.errors import InputError
 from extensive.inference import Engine
+from extensive.inference.shifts import drawings_for, drawings_of, knows_exchange, turned_back
 from extensive.models import Potential, load_model
+from extensive.models.devices import pick_device
+from extensive.models.domain import check_bonds
 from extensive.paths import MODELS, repository_root
-from extensive.raster import check_sheet
-from extensive.symmetry import drawings_for, drawings_of, knows_exchange, turned_back
-from extensive.training.loop import pick_device
+from extensive.structures.flat import check_sheet
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Beyond this many atoms, the image of an ednn is evaluated block by block, in bounded memory.
@@ -102,7 +102,7 @@ class Calculator(AseCalculator):
     `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one, or
     a list of these, whose mean is the result and whose spread is the uncertainty. `device` is 'auto', 'cpu' or
     'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size outside the
-    training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see extensive.symmetry), which
+    training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see `inference.shifts`), which
     makes an ensemble of one model at eight times the cost. Raises InputError for a model that is none, and on
     calculation for a structure that the model cannot know: elements, a cell that is not orthogonal, atoms out of the
     plane, or overlapping.

@@ -10,9 +10,10 @@ import numpy as np
 from ase import Atoms
 
 from extensive import keys
-from extensive.domain import OVERLAP_A, bonds
 from extensive.errors import InputError
 from extensive.io import atomic_path, read_structures
+from extensive.structures.bonds import OVERLAP_A, bonds
+from extensive.structures.flat import check_sheet
 
 FAMILY = "own"
 EXTENDED_XYZ = (".extxyz", ".xyz", ".extxyz.gz", ".xyz.gz")
@@ -101,9 +102,6 @@ def _with_results(atoms: Atoms) -> Atoms:
 
 def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
     """Raise InputError for a label that is missing, not finite, or in other units than eV and eV/Angstrom."""
-    # Here, because the workflow's driver looks for files and has no PyTorch.
-    from extensive.raster import check_sheet
-
     for atoms in structures:
         name = atoms.info[keys.STRUCTURE_ID]
         check_sheet(atoms, name)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extensive.raster import LARGEST_EXPONENT, TRUNCATION_SIGMA
+from extensive.images.raster import LARGEST_EXPONENT, TRUNCATION_SIGMA
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def rasterize_oblique(
 ) -> Tensor:
     """Images (B, C, H, W) of positions (A, 2), weights (A, C) and structure index (A,) on pixels of steps (B, 2, 2).
 
-    The image of `extensive.raster`, which stays the owner of the formula (tests hold the two together):
+    The image of `extensive.images.raster`, which stays the owner of the formula (tests hold the two together):
     sum_j w_jc exp(-|U k - r_j|^2 / (2 sigma^2)) over the atoms and all of their periodic images, at the pixels k of the
     torus. Differentiable twice in the positions. `matrices` may stay on the CPU: a GPU is slow at such small ones.
     """

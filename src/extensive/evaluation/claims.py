@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from extensive.errors import InputError
-from extensive.figures.predictions import read_predictions, summary
-from extensive.figures.style import read_table
+from extensive.evaluation.tables import read_predictions, read_table, summary
 from extensive.io import atomic_path, read_json
 from extensive.keys import (
     ATOMS_PER_CELL,

@@ -84,7 +84,7 @@ def label(
     from extensive.reference.calculation import prepare_serial_process
     from extensive.reference.chunks import Store, label_chunk, write_failures
     from extensive.reference.settings import DFTSettings, gpaw_version
-    from extensive.user_files import name_structures, read_any
+    from extensive.structures.user_files import name_structures, read_any
 
     gpaw_version()
     prepare_serial_process()
@@ -118,8 +118,8 @@ def rasterize(
     ] = 64,
 ) -> None:
     """Make images of labelled structures: energies (eV), ids and cells (Angstrom) beside them."""
-    from extensive.images import write_images
-    from extensive.user_files import read_labelled
+    from extensive.images.files import write_images
+    from extensive.structures.user_files import read_labelled
 
     if multiple_px < 1:
         raise InputError(f"--multiple-px: {multiple_px}; it must be at least 1")
@@ -143,11 +143,11 @@ def train(
 ) -> None:
     """Train a network on labelled structures (eV, Angstrom), and test it on those held back (meV/atom)."""
     from extensive.config import load_config
-    from extensive.evaluation import metrics, predict, write_evaluation
+    from extensive.evaluation.predict import metrics, predict, write_evaluation
     from extensive.io import write_json
+    from extensive.structures.user_files import read_labelled
     from extensive.training.fit import train_model
     from extensive.training.splits import DEVELOPMENT, assign_sets, check_honest
-    from extensive.user_files import read_labelled
 
     whole = load_config(config)
     if model not in whole["models"]:
@@ -186,7 +186,7 @@ def train(
 
 
 def _train_on_images(whole: dict[str, Any], model: str, entry: dict[str, Any], out: Path, device: str) -> None:
-    from extensive.evaluation import metrics, write_evaluation
+    from extensive.evaluation.predict import metrics, write_evaluation
     from extensive.training.image_files import train_on_images
 
     path, curve, resume = out / model, out / f"{model}-curve.csv", out / f"{model}-checkpoint"

@@ -10,9 +10,9 @@ def check_config(config: dict[str, Any]) -> None:
     """Raise InputError for a combination that no job could carry out; builds each network, trains none."""
     from extensive.models import ModelConfig, build_model
     from extensive.reference.settings import DFTSettings
+    from extensive.structures.user_files import files_of
     from extensive.training.settings import TrainingSettings
     from extensive.training.splits import check_patterns
-    from extensive.user_files import files_of
 
     structures, models = config["structures"], config["models"]
     for name, spec in structures["datasets"].items():

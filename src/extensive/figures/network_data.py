@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extensive.errors import InputError
+from extensive.images.raster import batch_from_atoms, image_shape, rasterize
 from extensive.io import atomic_path, read_structures, write_json
 from extensive.models import EDNN, Potential, load_model
 from extensive.models.layers import ResidualBlock
 from extensive.models.tied import TiedConv
-from extensive.raster import batch_from_atoms, image_shape, rasterize
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, TiedConv)
 
