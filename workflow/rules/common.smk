@@ -11,8 +11,10 @@ sys.path.insert(0, str(ROOT / "src"))
 os.environ.update(PYTHONPATH=str(ROOT / "src"))
 
 from extensive.config import complete_config
+from extensive.config.provenance import code_of
 from extensive.errors import InputError
-from extensive.paths import initial_weights
+from extensive.paths import LABELS as ARCHIVE
+from extensive.paths import initial_weights, published_labels
 from extensive.training.splits import check_patterns, learns_from
 
 try:
@@ -34,24 +36,20 @@ if IMAGE:
     container: IMAGE
 
 
-def code(*stages: str) -> list[str]:
-    """Package modules that a stage's result depends on, as input files.
+def code(script: str, *modules: str) -> list[str]:
+    """Code that a script imports, directly or through others, as input files; `modules` it imports by computed names.
 
-    Snakemake tracks the script of a rule but not what it imports; naming the modules as inputs makes an edit
-    rerun the stage that uses them, and what follows, and nothing else. `stages` are names of modules or folders of
-    the package, without suffix.
+    Snakemake tracks the script of a rule but not what it imports; naming that as inputs makes an edit rerun the rules
+    that use it, and what follows, and nothing else.
     """
-    package = ROOT / "src" / "extensive"
-    files = []
-    for stage in stages:
-        path = package / stage
-        if path.is_dir():
-            files += sorted(path.rglob("*.py"))
-        elif path.with_suffix(".py").is_file():
-            files.append(path.with_suffix(".py"))
-        else:
-            raise WorkflowError(f"code({stage!r}): src/extensive has no such module or folder")
+    files = code_of(ROOT / "workflow" / "scripts" / script, ROOT / "src", "extensive", *modules)
     return [str(file.relative_to(ROOT)) for file in files]
+
+
+def archived(*datasets: str) -> list[str]:
+    """Files of the archive that labels of these data sets are looked up in: labels added there are labels seen."""
+    files = [published_labels(dataset) for dataset in datasets] if LABELS["archive"] else []
+    return [str(file) for file in files if file.is_file()]
 
 
 def growing(amount):

@@ -25,18 +25,7 @@ rule evaluate:
         splits=result("splits.json"),
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
-        code=code(
-            "training/targets",
-            "errors",
-            "io",
-            "keys",
-            "images/raster",
-            "models",
-            "images/oblique",
-            "inference/shifts",
-            "evaluation/predict",
-            "training",
-        ),
+        code=code("evaluate.py"),
     output:
         predictions=result("predictions/{model}-{set}.csv"),
         metrics=result("predictions/{model}-{set}-metrics.json"),
@@ -80,7 +69,7 @@ rule evaluate_ising:
         lattices=result("structures/ising-{length}.npz"),
         weights=result("models/ednn-ising{replica}.pt"),
         description=result("models/ednn-ising{replica}.json"),
-        code=code("errors", "io", "keys", "models", "images/oblique", "training/ising", "evaluation/predict"),
+        code=code("evaluate-ising.py"),
     output:
         predictions=result("predictions/ednn-ising{replica}-{length}.csv"),
         metrics=result("predictions/ednn-ising{replica}-{length}-metrics.json"),

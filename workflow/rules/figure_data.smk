@@ -4,7 +4,7 @@
 rule figure_data_inputs:
     input:
         **{panel: f"{RUN}/structures/{name}.extxyz" for panel, name in PANELS.items()},
-        code=code("errors", "io", "images/raster", "figures/network_data"),
+        code=code("figure-data.py"),
     output:
         f"{DATA}/inputs.npz",
     log:
@@ -31,7 +31,7 @@ use rule figure_data_inputs as figure_data_kernel with:
         weights=f"{RUN}/models/{CNN}.pt",
         description=f"{RUN}/models/{CNN}.json",
         structures=f"{RUN}/structures/{config['figures']['kernel']}.extxyz",
-        code=code("errors", "io", "images/raster", "models", "images/oblique", "figures/network_data"),
+        code=code("figure-data.py"),
     output:
         f"{DATA}/kernel.npz",
     log:
@@ -49,7 +49,7 @@ use rule figure_data_inputs as figure_data_tiles with:
         weights=f"{RUN}/models/{EDNN}.pt",
         description=f"{RUN}/models/{EDNN}.json",
         structures=f"{RUN}/structures/{config['figures']['tiles']}.extxyz",
-        code=code("errors", "io", "images/raster", "models", "images/oblique", "figures/network_data"),
+        code=code("figure-data.py"),
     output:
         f"{DATA}/tiles.npz",
     log:
@@ -66,7 +66,7 @@ use rule figure_data_inputs as figure_data_networks with:
     input:
         weights=[f"{RUN}/models/{model}.pt" for model in (CNN, EDNN) if model in MODELS],
         description=[f"{RUN}/models/{model}.json" for model in (CNN, EDNN) if model in MODELS],
-        code=code("errors", "io", "images/raster", "models", "images/oblique", "figures/network_data"),
+        code=code("figure-data.py"),
     output:
         f"{DATA}/networks.json",
     log:

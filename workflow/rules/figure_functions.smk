@@ -22,7 +22,7 @@ def figure_files(figure: str, category: str, subject: str) -> dict:
 
 def figure_code(module: str) -> list[str]:
     """Modules that one figure is drawn by: an edit redraws that figure alone."""
-    return code("errors", "io", "keys", "figures/style", "evaluation/tables", f"figures/{module}")
+    return code("figure.py", f"extensive.figures.{module}")
 
 
 def caption_numbers(wildcards, output) -> dict:

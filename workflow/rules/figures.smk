@@ -165,7 +165,7 @@ use rule figure_inputs as figure_learning_curves with:
         **beside_learning_curves(),
         curves=f"{RUN}/tables/learning-curves.csv",
         description=f"{RUN}/models/{EDNN}.json",
-        code=[*figure_code("learning_curves"), *code("figures/convergence")],
+        code=figure_code("learning_curves"),
     output:
         **figure_files("learning-curves", "Accuracy", "error against number of labels"),
     log:
@@ -195,7 +195,7 @@ use rule figure_inputs as figure_ablation with:
 use rule figure_inputs as figure_context with:
     input:
         context=f"{RUN}/tables/context.csv",
-        code=[*figure_code("context"), *code("figures/learning_curves")],
+        code=figure_code("context"),
     output:
         **figure_files("context", "Accuracy", "error against the width of the context"),
     log:

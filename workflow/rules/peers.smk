@@ -13,7 +13,7 @@ rule peer_mace:
     input:
         structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
         splits=result("splits.json"),
-        code=code("errors", "io", "keys", "peers/mace"),
+        code=code("peer-mace.py"),
     output:
         model=result("peers/mace.model"),
     log:
@@ -43,16 +43,7 @@ rule peers_compared:
         mace=result("peers/mace.model"),
         structures=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
         splits=result("splits.json"),
-        code=code(
-            "evaluation/predict",
-            "inference",
-            "images/raster",
-            "models",
-            "images/oblique",
-            "peers",
-            "timing/measure",
-            "timing/networks",
-        ),
+        code=code("peers.py"),
     output:
         timings=result("timings/peers.csv"),
         hardware=result("timings/peers-hardware.json"),

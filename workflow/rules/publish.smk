@@ -21,7 +21,7 @@ rule claims:
             f"{RUN}/figures/{{figure}}.csv",
             figure=[figure for figure in ("inputs", "tiles") if figure in CHOSEN],
         ),
-        code=code("errors", "io", "keys", "evaluation/claims", "evaluation/tables", "figures/style"),
+        code=code("claims.py"),
     output:
         report(
             f"{RUN}/tables/claims.csv",
@@ -51,7 +51,7 @@ rule software:
     input:
         labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
         models=expand(result("models/{model}.json"), model=[*MODELS, *IMAGE_MODELS]),
-        code=code("errors", "io", "keys", "evaluation/software", "reference/calculation"),
+        code=code("software.py"),
     output:
         report(
             result("tables/software.csv"),
@@ -85,7 +85,7 @@ rule publish:
     input:
         FIGURES,
         TABLES,
-        code=code("errors", "io", "evaluation/claims", "evaluation/publish", "figures/style"),
+        code=code("publish.py"),
     log:
         f"{RUN}/logs/figures/publish.log",
     benchmark:

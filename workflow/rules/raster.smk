@@ -4,7 +4,7 @@
 rule rasterize:
     input:
         structures=result("reference/{dataset}.extxyz"),
-        code=code("errors", "io", "keys", "images/raster", "images/files"),
+        code=code("rasterize.py"),
     output:
         result("raster/{dataset}.h5"),
     log:

@@ -6,18 +6,6 @@ from extensive.reference.convergence import points
 from extensive.reference.settings import DFTSettings
 
 LABELS = config["reference"]["labels"]
-LABEL_CODE = (
-    "errors",
-    "io",
-    "keys",
-    "reference/archive",
-    "reference/calculation",
-    "reference/chunks",
-    "reference/dynamics",
-    "reference/parallel",
-    "reference/prediction",
-    "reference/settings",
-)
 # Data sets whose cells are computed by several processes.
 MPI_RANKS = config["reference"]["mpi"]["ranks"]
 MPI_SETS = [
@@ -28,7 +16,8 @@ MPI_SETS = [
 rule label_chunk:
     input:
         structures=result("structures/{dataset}.extxyz"),
-        code=code(*LABEL_CODE),
+        archive=lambda wildcards: archived(wildcards.dataset),
+        code=code("reference-label.py"),
     output:
         labelled=result("reference/chunks/{dataset}.{chunk}.extxyz"),
         failed=result("reference/chunks/{dataset}.{chunk}.failed.csv"),
@@ -84,7 +73,7 @@ rule label:
         failed=lambda wildcards: expand(
             result("reference/chunks/{{dataset}}.{chunk}.failed.csv"), chunk=chunks_of(wildcards.dataset)
         ),
-        code=code("errors", "io", "keys", "reference/chunks"),
+        code=code("reference-gather.py"),
     output:
         labelled=result("reference/{dataset}.extxyz"),
         failed=result("reference/{dataset}.failed.csv"),
@@ -111,15 +100,7 @@ rule label:
 rule own_labels:
     input:
         files=lambda wildcards: files_of(OWN[wildcards.dataset]),
-        code=code(
-            "models/domain",
-            "errors",
-            "io",
-            "keys",
-            "structures/user_files",
-            "images/raster",
-            "reference/chunks",
-        ),
+        code=code("reference-own.py"),
     output:
         structures=result("structures/{dataset}.extxyz"),
         labelled=result("reference/{dataset}.extxyz"),
@@ -149,7 +130,7 @@ rule own_labels:
 rule label_dimers:
     input:
         structures=result("structures/{dataset}.extxyz"),
-        code=code("errors", "io", "keys", "reference/lennard_jones"),
+        code=code("reference-dimers.py"),
     output:
         result("reference/{dataset}.extxyz"),
     log:
@@ -174,9 +155,10 @@ rule label_dimers:
 
 rule audit:
     input:
-        # The archive is read from its folder; what this run took from it must be there first.
+        # What this run took from the archive must be there first.
         labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
-        code=code(*LABEL_CODE, "reference/audit"),
+        archive=sorted(map(str, ARCHIVE.glob("[!.]*.extxyz.gz"))) if LABELS["archive"] else [],
+        code=code("reference-audit.py"),
     output:
         report(
             result("tables/audit.csv"),
@@ -209,7 +191,7 @@ rule label_cost:
     input:
         labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
         failed=expand(result("reference/{dataset}.failed.csv"), dataset=GENERATED),
-        code=code("errors", "io", "keys", "reference/cost", "reference/calculation"),
+        code=code("reference-cost.py"),
     output:
         cost=report(
             result("tables/label-cost.csv"),
@@ -244,7 +226,8 @@ rule convergence_labels:
         structures=expand(
             result("structures/{dataset}.extxyz"), dataset=config["reference"]["convergence"]["datasets"]
         ),
-        code=code(*LABEL_CODE, "reference/convergence"),
+        archive=archived("convergence", *config["reference"]["convergence"]["datasets"]),
+        code=code("reference-convergence-labels.py"),
     output:
         result("reference/convergence/{point}.extxyz"),
     log:
@@ -274,7 +257,7 @@ rule convergence_labels:
 rule convergence_table:
     input:
         labelled=convergence_files,
-        code=code("errors", "io", "keys", "reference/convergence"),
+        code=code("reference-convergence.py"),
     output:
         result("reference/convergence.csv"),
         result("tables/convergence.csv"),

@@ -25,7 +25,7 @@ except InputError as error:
 
 rule structures:
     input:
-        code=code("keys", "errors", "io", "structures"),
+        code=code("structures.py"),
     output:
         result("structures/{dataset}.extxyz"),
     log:
@@ -52,7 +52,7 @@ rule structures:
 
 rule dimers:
     input:
-        code=code("keys", "errors", "io", "structures"),
+        code=code("structures-dimers.py"),
     output:
         result("structures/{dataset}.extxyz"),
     log:
@@ -78,7 +78,7 @@ rule dimers:
 
 rule ising:
     input:
-        code=code("errors", "io", "structures/ising", "structures/sampling"),
+        code=code("structures-ising.py"),
     output:
         result("structures/ising-{length}.npz"),
     log:

@@ -47,7 +47,7 @@ rule study_table:
             for m in study_members(wildcards.study)
             for part in study_sets(wildcards.study, m)
         ],
-        code=code("errors", "io", "keys", "evaluation/studies"),
+        code=code("study-table.py"),
     output:
         result("tables/{study}.csv"),
     log:
@@ -87,7 +87,7 @@ rule claims_seeds:
         ],
         dimers=expand(result("predictions/cnn-{dataset}-seed{seed}.csv"), dataset=DIMERS, seed=OTHER_SEEDS),
         ising=expand(result("predictions/ednn-ising-seed{seed}-{length}.csv"), length=ISING, seed=OTHER_SEEDS),
-        code=code("errors", "io", "keys", "evaluation/claims", "evaluation/tables", "figures/style"),
+        code=code("claims-seeds.py"),
     output:
         report(
             result("tables/claims-seeds.csv"),
@@ -120,7 +120,7 @@ rule ensemble:
             for m in study_members(studies.SEEDS)
             if m.base == wildcards.model
         ],
-        code=code("errors", "io", "keys", "evaluation/studies"),
+        code=code("ensemble.py"),
     output:
         result("predictions/{model}{drawings}-ensemble-{set}.csv"),
     log:
@@ -146,7 +146,7 @@ rule ensemble:
 rule components_table:
     input:
         predictions=[result(f"predictions/{m.model}-test.csv") for m in PARTS_OF_ENERGY],
-        code=code("errors", "io", "keys"),
+        code=code("components.py"),
     output:
         result(f"predictions/{EDNN}-components.csv"),
     log:

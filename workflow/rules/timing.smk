@@ -41,18 +41,7 @@ rule timings:
 
 rule timing_dft:
     input:
-        code=code(
-            "keys",
-            "errors",
-            "io",
-            "reference/bands",
-            "reference/blocked",
-            "reference/calculation",
-            "reference/parallel",
-            "reference/settings",
-            "timing/dft",
-            "timing/measure",
-        ),
+        code=code("timing_dft.py"),
     output:
         result("timings/dft/{supercell}.json"),
     log:
@@ -108,15 +97,7 @@ rule timing_networks:
     input:
         models=expand(result("models/{model}.pt"), model=TIMED_MODELS),
         structures=[result(f"structures/{TIMED_STRUCTURE}.extxyz")] if TIMED_STRUCTURE else [],
-        code=code(
-            "inference",
-            "images/raster",
-            "models",
-            "images/oblique",
-            "timing/networks",
-            "timing/measure",
-            "timing/precision",
-        ),
+        code=code("timing_networks.py"),
     output:
         networks=result("timings/networks.csv"),
         precision=result("timings/precision.csv"),
@@ -146,17 +127,7 @@ rule timing_networks:
 rule sheet:
     input:
         model=result(f"models/{config['sheet']['model']}.pt"),
-        code=code(
-            "inference",
-            "images/raster",
-            "models",
-            "images/oblique",
-            "structures/sheet",
-            "timing/sheet",
-            "timing/sheet_ranks",
-            "training/ranks",
-            "training/torchrun",
-        ),
+        code=code("sheet.py"),
     output:
         result("timings/sheet.csv"),
     log:
@@ -186,7 +157,7 @@ rule timing_exponents:
         dft=expand(result("timings/dft/{supercell}.json"), supercell=DFT_SIZES),
         networks=result("timings/networks.csv"),
         hardware=result("timings/networks-hardware.json"),
-        code=code("timing/fits", "timing/collect"),
+        code=code("timing_exponents.py"),
     output:
         dft=result("timings/dft.csv"),
         exponents=result("timings/exponents.json"),

@@ -18,20 +18,6 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}
-# What a training depends on, beside its data.
-TRAINING_CODE = (
-    "training/targets",
-    "models/domain",
-    "errors",
-    "io",
-    "keys",
-    "images/raster",
-    "images/files",
-    "models",
-    "images/oblique",
-    "paths",
-    "training",
-)
 
 if MODELS and not DEVELOPMENT:
     raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")
@@ -40,7 +26,7 @@ if MODELS and not DEVELOPMENT:
 rule splits:
     input:
         structures=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
-        code=code("errors", "io", "keys", "training/splits"),
+        code=code("splits.py"),
     output:
         result("splits.json"),
     log:
@@ -71,7 +57,7 @@ rule train:
         images=lambda wildcards: fixed_images(wildcards.model),
         initial=lambda wildcards: begun_weights(wildcards.model),
         splits=result("splits.json"),
-        code=code(*TRAINING_CODE),
+        code=code("train.py"),
     output:
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
@@ -107,7 +93,7 @@ rule train:
 rule train_images:
     input:
         images=lambda wildcards: config["models"][wildcards.model]["images"],
-        code=code(*TRAINING_CODE, "evaluation/predict", "timing/hardware", "timing/images", "timing/measure"),
+        code=code("train-images.py"),
     output:
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
@@ -147,7 +133,7 @@ rule train_images:
 rule train_dimers:
     input:
         structures=result("reference/{dataset}.extxyz"),
-        code=code(*TRAINING_CODE, "evaluation/predict"),
+        code=code("train-dimers.py"),
     output:
         weights=result("models/cnn-{dataset}{replica}.pt"),
         description=result("models/cnn-{dataset}{replica}.json"),
@@ -182,7 +168,7 @@ rule train_dimers:
 rule train_ising:
     input:
         lattices=result(f"structures/ising-{config['training']['ising']['length']}.npz"),
-        code=code(*TRAINING_CODE),
+        code=code("train-ising.py"),
     output:
         weights=result("models/ednn-ising{replica}.pt"),
         description=result("models/ednn-ising{replica}.json"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-import extensive
 from extensive.io import atomic_path, digest, file_digest
 
 # Rooms that the weights depend on.
@@ -18,7 +17,7 @@ def stamp(settings: dict[str, Any], data: dict[str, Any]) -> str:
 
     A checkpoint with another stamp belongs to another training and is not continued.
     """
-    package = Path(extensive.__file__).parent
+    package = Path(__file__).parents[1]
     files = [path for name in CODE for path in package.glob(f"{name}/*.py")]
     code = hashlib.sha256("".join(sorted(file_digest(path) for path in files)).encode()).hexdigest()
     return digest({"settings": settings, "data": data, "code": code, "torch": torch.__version__})

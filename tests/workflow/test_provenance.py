@@ -1,0 +1,87 @@
+"""Every rule has among its inputs the code that its script uses, and labels that it reads."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from extensive.config.provenance import code_of
+
+HERE = Path(__file__).parent
+# What computes labels, and what changes GPAW's arithmetic; see rule names below.
+LABELS = {"label_chunk", "label_chunk_mpi", "audit", "convergence_labels"}
+DFT_TIMINGS = {"timing_dft", "timing_dft_mpi"}
+# Of people's commands, of the driver alone, or what only passes names on.
+USED_BY_NO_RULE = re.compile(
+    r"cli/.*|config/(plan|reference_page|provenance)|reference/label|inference/calculator|(\w+/)?__init__"
+)
+
+
+@pytest.fixture(scope="module")
+def rules(workflow_copy) -> dict[str, dict]:
+    """Of each rule with a script: its code, its log, its figure's module and whether it reads the archive."""
+    probe = workflow_copy.root / "described.smk"
+    shutil.copy(HERE / "described_rules.smk", probe)
+    try:
+        workflow_copy.snakemake("-s", probe.name, "--list-rules", preset="config")
+    finally:
+        probe.unlink()
+    described = json.loads((workflow_copy.root / "rules.json").read_text())
+    return {name: rule for name, rule in described.items() if rule["script"]}
+
+
+@pytest.fixture(scope="module")
+def modules(workflow_copy) -> list[str]:
+    source = workflow_copy.root / "src/extensive"
+    return sorted(str(path.relative_to(workflow_copy.root)) for path in source.rglob("*.py"))
+
+
+def users(rules, module: str) -> set[str]:
+    return {name for name, rule in rules.items() if f"src/extensive/{module}.py" in rule["code"]}
+
+
+def test_editing_any_module_reruns_exactly_the_rules_whose_scripts_reach_it(rules, modules, workflow_copy):
+    root = workflow_copy.root
+    reached = {}
+    for name, rule in rules.items():
+        figure = [f"extensive.figures.{rule['module']}"] if rule["script"] == "figure.py" else []
+        code = code_of(root / "workflow/scripts" / rule["script"], root / "src", "extensive", *figure)
+        reached[name] = {str(file.relative_to(root)) for file in code}
+    for module in modules:
+        expected = {name for name, files in reached.items() if module in files}
+        assert {name for name, rule in rules.items() if module in rule["code"]} == expected, module
+    assert {name: set(rule["code"]) for name, rule in rules.items()} == reached
+
+
+def test_every_module_is_used_by_a_rule_or_known_to_be_used_by_none(rules, modules):
+    for path in modules:
+        module = path.removeprefix("src/extensive/").removesuffix(".py")
+        if not USED_BY_NO_RULE.fullmatch(module):
+            assert users(rules, module), module
+
+
+@pytest.mark.parametrize("module", ["blocked", "bands", "prediction", "settings", "calculation"])
+def test_what_changes_the_arithmetic_of_dft_reruns_labels_and_their_timing(rules, module):
+    assert users(rules, f"reference/{module}") >= LABELS | DFT_TIMINGS
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("figures/scaling", {"figure_scaling"}),
+        ("figures/convergence", {"figure_convergence", "figure_learning_curves", "figure_context"}),
+        ("figures/network_data", {f"figure_data_{name}" for name in ("inputs", "kernel", "tiles", "networks")}),
+        ("evaluation/claims", {"claims", "claims_seeds", "publish"}),
+        ("training/ising", {"train_ising", "evaluate_ising"}),
+        ("peers/tersoff", {"peers_compared"}),
+        ("structures/sheet", {"sheet", "timing_networks"}),
+    ],
+)
+def test_rules_that_use_a_module(rules, module, expected):
+    assert users(rules, module) == expected
+
+
+def test_labels_that_are_added_to_the_archive_are_seen(rules):
+    assert {name for name, rule in rules.items() if rule["archive"]} == LABELS
