@@ -215,8 +215,8 @@ def with_change(change):
     [
         (lambda a: a.info.pop("REF_energy"), "test-rattle-00001: no finite REF_energy"),
         (lambda a: a.set_pbc(False), "test-rattle-00001: pbc"),
-        (lambda a: a.set_cell([[12, 1, 0], [0, 12, 0], [0, 0, 10]]), "not orthogonal"),
-        (lambda a: a.positions.__setitem__((0, 2), 6.0), "along z"),
+        (lambda a: a.set_cell([[12, 1, 0], [0, 12, 0], [0, 0, 10]]), "make no rectangle"),
+        (lambda a: a.positions.__setitem__((0, 2), 6.0), "along the normal"),
         (lambda a: a.positions.__setitem__((0, 0), np.nan), "NaN"),
         (lambda a: a.numbers.__setitem__(0, 8), "atomic number 8 has no image channel"),
         (lambda a: a.set_cell([24.6, 12.78, 10]), "off the mean"),

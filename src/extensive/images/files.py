@@ -17,11 +17,11 @@ from ase import Atoms
 from tqdm import tqdm
 
 from extensive.errors import InputError
+from extensive.images.placement import as_rectangle
 from extensive.images.raster import (
     Channels,
-    batch_from_atoms,
+    batch_of,
     channel_count,
-    check_sheet,
     image_shape,
     rasterize_batch,
 )
@@ -47,17 +47,18 @@ def write_images(
     """Rasterize labelled structures into an HDF5 file, atomically and in bounded memory.
 
     Datasets: images (B, C, H, W) float32; energies (B,) eV, float64; ids (B,); n_atoms (B,); cells (B, 2)
-    Angstrom. Raises InputError for no structures, for one without energy, and for cells too unlike to share
+    Angstrom. A sheet in a cell that is no rectangle is drawn as the small rectangle of such cells, with its energy.
+    Raises InputError for no structures, for one without energy, and for cells too unlike to share
     one image shape.
     """
     if not structures:
         raise InputError(f"{path}: no labelled structures to make images of; did all calculations fail?")
+    placed = [as_rectangle(atoms) for atoms in structures]
     for atoms in structures:
-        check_sheet(atoms)
         if not np.isfinite(atoms.info.get(REF_ENERGY, np.nan)):
             name = atoms.info.get(STRUCTURE_ID, atoms.get_chemical_formula())
             raise InputError(f"structure {name}: no finite {REF_ENERGY}; images are made of labelled structures")
-    cells = np.array([np.diag(atoms.cell)[:2] for atoms in structures])
+    cells = np.array([sheet.cell for sheet in placed])
     shape = image_shape(cells.mean(axis=0), pixel_size_A, multiple_px)
     deviation = np.abs(cells / cells.mean(axis=0) - 1.0).max(axis=1)
     if deviation.max() > LARGEST_PITCH_DEVIATION:
@@ -78,10 +79,11 @@ def write_images(
                 "axes": "B structures, C channels, H along y, W along x; pixel i at i * cell / n",
             }
         )
-        file["energies"] = np.array([atoms.info[REF_ENERGY] for atoms in structures], dtype=np.float64)
+        energies = [sheet.copies * atoms.info[REF_ENERGY] for sheet, atoms in zip(placed, structures, strict=True)]
+        file["energies"] = np.array(energies, dtype=np.float64)
         ids = [str(atoms.info[STRUCTURE_ID]) for atoms in structures]
         file.create_dataset("ids", data=ids, dtype=h5py.string_dtype())
-        file["n_atoms"] = np.array([len(atoms) for atoms in structures], dtype=np.int64)
+        file["n_atoms"] = np.array([len(sheet) for sheet in placed], dtype=np.int64)
         file["cells"] = cells
         n_channels = channel_count(channels)
         # gzip, because lzf starts from uninitialised memory: same images, other bytes.
@@ -95,7 +97,8 @@ def write_images(
         )
         with torch.no_grad():
             for first in tqdm(range(0, len(structures), BATCH), "images", disable=not progress):
-                batch = batch_from_atoms(structures[first : first + BATCH])
+                some = placed[first : first + BATCH]
+                batch = batch_of([s.positions for s in some], [s.numbers for s in some], cells[first : first + BATCH])
                 images[first : first + BATCH] = rasterize_batch(batch, shape, channels, sigma_A).numpy()
 
 

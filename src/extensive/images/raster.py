@@ -25,7 +25,7 @@ from ase.data import atomic_numbers
 from torch import Tensor
 
 from extensive.errors import InputError
-from extensive.structures.flat import check_sheet
+from extensive.structures.frame import frame_of, name_of
 
 Channels = str | Sequence[str]
 
@@ -71,19 +71,38 @@ def batch_from_atoms(
 
     Raises InputError for a structure that is not a flat, orthogonal, periodic sheet.
     """
-    if len(structures) == 0:
-        raise InputError("no structures given; at least one is needed")
-    for atoms in structures:
-        check_sheet(atoms)
-    cells = np.array([np.diag(atoms.cell)[:2] for atoms in structures])
-    positions = np.concatenate(
-        [np.mod(atoms.positions[:, :2], cell) for atoms, cell in zip(structures, cells, strict=True)]
+    frames = [frame_of(atoms) for atoms in structures]
+    for frame, atoms in zip(frames, structures, strict=True):
+        if not frame.aligned:
+            raise InputError(
+                f"structure {name_of(atoms)}: the cell {np.asarray(atoms.cell).round(3).tolist()} is not orthogonal"
+                " along x and y; Calculator, predict and train lay it on a grid of its own"
+            )
+    cells = np.array([np.diag(frame.vectors) for frame in frames]).reshape(-1, 2)
+    return batch_of(
+        [frame.positions for frame in frames], [atoms.numbers for atoms in structures], cells, dtype, device
     )
-    counts = [len(atoms) for atoms in structures]
+
+
+def batch_of(
+    positions: Sequence[np.ndarray],
+    numbers: Sequence[np.ndarray],
+    cells: np.ndarray,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> AtomBatch:
+    """Flat tensors of structures with positions (N, 2), numbers (N,) and orthogonal cells (B, 2), Angstrom.
+
+    Positions are wrapped into the cell in float64 before any rounding to `dtype`.
+    """
+    if len(positions) == 0:
+        raise InputError("no structures given; at least one is needed")
+    wrapped = np.concatenate([np.mod(places, cell) for places, cell in zip(positions, cells, strict=True)])
+    counts = [len(places) for places in positions]
     return AtomBatch(
-        positions=torch.as_tensor(positions, dtype=dtype, device=device),
-        numbers=torch.as_tensor(np.concatenate([a.numbers for a in structures]), dtype=torch.int64, device=device),
-        index=torch.as_tensor(np.repeat(np.arange(len(structures)), counts), dtype=torch.int64, device=device),
+        positions=torch.as_tensor(wrapped, dtype=dtype, device=device),
+        numbers=torch.as_tensor(np.concatenate(numbers), dtype=torch.int64, device=device),
+        index=torch.as_tensor(np.repeat(np.arange(len(positions)), counts), dtype=torch.int64, device=device),
         cells=torch.as_tensor(cells, dtype=dtype, device=device),
     )
 

@@ -4,13 +4,12 @@
 >>> atoms.calc = Calculator("ednn")                              # doctest: +SKIP
 >>> atoms.get_potential_energy(), atoms.get_forces()             # doctest: +SKIP
 
-The network knows positions in the plane of an orthogonal cell: forces out of the plane are zero, and there is
-no stress, because the image of a strained cell changes its number of pixels.
+Any cell and any direction will do: a sheet is brought into the network's frame, and forces into the user's (see
+structures.frame). The network knows positions in the plane: forces out of it are zero.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import all_changes
 
 from extensive.errors import InputError
+from extensive.images.placement import Placed, place
 from extensive.inference import Engine
 from extensive.inference.shifts import drawings_for, drawings_of, knows_exchange, turned_back
 from extensive.models import Potential, load_model
 from extensive.models.devices import pick_device
-from extensive.models.domain import check_bonds
+from extensive.models.domain import check_bonds, largest_pitch
 from extensive.paths import MODELS, repository_root
-from extensive.structures.flat import check_sheet
+from extensive.structures.frame import check_no_chain, frame_of, name_of
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Beyond this many atoms, the image of an ednn is evaluated block by block, in bounded memory.
@@ -55,20 +55,23 @@ def find_model(name: str | Path) -> Path:
     )
 
 
-def check_domain(atoms: Atoms, potential: Potential, extrapolate: bool = False, name: str | None = None) -> None:
-    """Raise InputError unless `atoms` is a flat sheet of known elements, like the model's training set.
+def check_domain(atoms: Atoms, potential: Potential, extrapolate: bool = False, name: str | None = None) -> Placed:
+    """The sheet on the model's grid. InputError unless it is a flat sheet of known elements, like the training set.
 
     With `extrapolate` a sheet of other strain or size is let pass; shape, elements and overlaps never are.
     """
-    name = f"structure {name or atoms.info.get('structure_id', atoms.get_chemical_formula())}"
-    check_sheet(atoms, name.removeprefix("structure "))
+    name = f"structure {name_of(atoms, name)}"
+    frame = frame_of(atoms, name.removeprefix("structure "))
+    check_no_chain(frame, name)
     strange = sorted(set(atoms.get_chemical_symbols()) - set(potential.elements))
     if strange:
         raise InputError(f"{name}: element {strange[0]} is unknown to the model, which knows {potential.elements}")
-    lengths = np.diag(np.asarray(atoms.cell))[:2]
-    if not extrapolate:
-        _check_cell(lengths, potential, name)
-    check_bonds(atoms, potential.metadata, name, extrapolate, knows_exchange(potential))
+    grid = potential.grid_of(frame, name)
+    placed = place(frame, atoms.numbers, grid)
+    if not extrapolate and placed.upright:
+        _check_cell(placed.cell, potential, name)
+    check_bonds(frame, grid.turn, potential.metadata, name, extrapolate, knows_exchange(potential))
+    return placed
 
 
 def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:
@@ -86,9 +89,7 @@ def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:
         return
     height, width = potential.image_shape(lengths)
     deviation = np.abs(np.log(lengths / (width, height) / config.pixel_size_A)).max()
-    drawn = (potential.metadata["training"]["augmentation"] or {}).get("pitch", 0.0)
-    # Rounding a training cell to whole pixels moved the pitch by up to half a step, and augmentation by more.
-    allowed = math.log1p(drawn + 0.5 * potential.network.multiple_px * config.pixel_size_A / low.min())
+    allowed = largest_pitch(potential.multiple_px, config.pixel_size_A, potential.metadata)
     if deviation > allowed + 1e-9:
         raise InputError(
             f"{name}: a cell of {lengths[0]:.2f} x {lengths[1]:.2f} A makes pixels {100 * deviation:.0f} % off"
@@ -104,8 +105,7 @@ class Calculator(AseCalculator):
     'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size outside the
     training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see `inference.shifts`), which
     makes an ensemble of one model at eight times the cost. Raises InputError for a model that is none, and on
-    calculation for a structure that the model cannot know: elements, a cell that is not orthogonal, atoms out of the
-    plane, or overlapping.
+    calculation for a structure that the model cannot know: elements, atoms out of the plane, or overlapping.
     """
 
     implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012 - ASE's interface
@@ -173,17 +173,19 @@ class Calculator(AseCalculator):
         """Energies (M,) and forces (M, N, 3) of the M models or, where symmetric, models and drawings."""
         energies, forces = [], []
         for potential, engine in zip(self.potentials, self._engines, strict=True):
-            check_domain(atoms, potential, self.extrapolate)
+            placed = check_domain(atoms, potential, self.extrapolate)
             drawings = drawings_for(potential)
-            drawn = drawings_of(potential, atoms) if self.symmetric else [atoms]
-            for place, sheet in enumerate(drawn):
-                if engine is not None and len(atoms) > ATOMS_IN_ONE_IMAGE:
+            drawn = drawings_of(potential, placed) if self.symmetric else [placed]
+            for number, sheet in enumerate(drawn):
+                if engine is not None and len(placed) > ATOMS_IN_ONE_IMAGE:
                     energy, force = engine.energy_and_forces(sheet) if with_forces else (engine.energy(sheet), None)
                 elif with_forces:
-                    found, parts = potential.energies_and_forces([sheet], batch_atoms=len(atoms))
+                    found, parts = potential.energies_and_forces([sheet], batch_atoms=len(placed))
                     energy, force = float(found[0]), parts[0]
                 else:
-                    energy, force = float(potential.energies([sheet], batch_atoms=len(atoms))[0]), None
+                    energy, force = float(potential.energies([sheet], batch_atoms=len(placed))[0]), None
                 energies.append(energy)
-                forces.append(turned_back(force, drawings[place]) if self.symmetric and with_forces else force)
+                if with_forces:
+                    force = turned_back(force, drawings[number]) if self.symmetric else force
+                    forces.append(frame_of(atoms).back(placed.back(force[:, :2])))
         return np.array(energies), np.array(forces) if with_forces else None

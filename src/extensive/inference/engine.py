@@ -7,7 +7,7 @@ from extensive.inference.blocks import BlockEngine
 from extensive.inference.forces import blockwise_forces
 from extensive.inference.sources import AtomsSource
 from extensive.inference.stream import stream_energy
-from extensive.structures.flat import check_sheet
+from extensive.structures.frame import frame_of as check_sheet
 
 
 class Engine(BlockEngine):

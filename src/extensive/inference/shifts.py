@@ -7,12 +7,14 @@ and their spread is an uncertainty.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
 
-from extensive.models import Potential
+from extensive.images.placement import Placed
+from extensive.models import Potential, domain
+from extensive.structures.frame import frame_of
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,35 @@ def drawings_for(potential: Potential) -> tuple[Drawing, ...]:
 
 def knows_exchange(potential: Potential) -> bool:
     """Whether the network met sheets with x and y exchanged or is bound to that symmetry; True if nothing is known."""
-    if potential.config.symmetry == "square" or "training" not in potential.metadata:
-        return True
-    augmentation = potential.metadata["training"].get("augmentation")
-    return augmentation is not None and bool(augmentation.get("transpose", True))
+    return domain.knows_exchange(potential.config.symmetry, potential.metadata)
 
 
-def redrawn(atoms: Atoms, drawing: Drawing, step_A: Sequence[float]) -> Atoms:
-    """The sheet in another drawing; `step_A` (x, y) is what a shift of 1 means. Labels are left behind."""
-    lengths = np.diag(np.asarray(atoms.cell)).copy()
-    positions = atoms.positions.copy()
-    positions[:, :2] = positions[:, :2] * np.where(drawing.mirror, -1.0, 1.0) + np.multiply(drawing.shift, step_A)
+def redrawn(sheet: Placed, drawing: Drawing, step_A: np.ndarray) -> Placed:
+    """A sheet on its grid in another drawing; columns of `step_A` (2, 2) are what shifts of 1 along x and y mean."""
+    positions = sheet.positions * np.where(drawing.mirror, -1.0, 1.0) + step_A @ np.array(drawing.shift)
+    vectors, periods, pixels = sheet.vectors, sheet.periods, sheet.pixels_A
     if drawing.exchange:
-        positions[:, :2], lengths[:2] = positions[:, 1::-1].copy(), lengths[1::-1].copy()
-    positions[:, :2] %= lengths[:2]
-    return Atoms(atoms.numbers, positions=positions, cell=lengths, pbc=atoms.pbc)
+        positions = positions[:, ::-1].copy()
+    if sheet.upright:
+        cell = sheet.cell[::-1] if drawing.exchange else sheet.cell
+        positions, vectors = np.mod(positions, cell), np.diag(cell)
+    else:
+        matrix = drawing.matrix
+        vectors, periods = vectors @ matrix.T, np.rint(periods @ matrix.T).astype(int)
+        pixels = matrix @ pixels @ matrix.T
+    return replace(sheet, positions=positions, vectors=vectors, periods=periods, pixels_A=pixels)
 
 
-def drawings_of(potential: Potential, atoms: Atoms) -> list[Atoms]:
+def drawings_of(potential: Potential, sheet: Atoms | Placed) -> list[Placed]:
     """The sheet in all of `drawings_for` this network, shifted in steps of its stride."""
-    lengths = np.diag(np.asarray(atoms.cell))[:2]
-    height, width = potential.image_shape(lengths)
+    placed = potential.lay(sheet)
     stride = int(np.prod([layer[2] for layer in potential.config.stem])) if potential.config.stem else 1
-    return [redrawn(atoms, drawing, stride * lengths / (width, height)) for drawing in drawings_for(potential)]
+    if placed.upright:
+        height, width = potential.image_shape(placed.cell)
+        pixels = np.diag(placed.cell / (width, height))
+    else:
+        pixels = placed.pixels_A
+    return [redrawn(placed, drawing, stride * pixels) for drawing in drawings_for(potential)]
 
 
 def symmetric_energies_and_forces(
@@ -91,13 +99,16 @@ def symmetric_energies_and_forces(
     """Means over drawings: energies (B,), eV; their standard deviations (B,), eV; forces (N, 3), eV/A, of each."""
     drawings = drawings_for(potential)
     count = len(drawings)
-    drawn = [copy for atoms in structures for copy in drawings_of(potential, atoms)]
-    energies, forces = potential.energies_and_forces(drawn)
+    placed = [potential.lay(atoms) for atoms in structures]
+    energies, forces = potential.energies_and_forces(
+        [copy for sheet in placed for copy in drawings_of(potential, sheet)]
+    )
     table = energies.reshape(len(structures), count)
-    means = [
-        np.mean([turned_back(force, drawing) for force, drawing in zip(forces[i : i + count], drawings)], axis=0)
-        for i in range(0, len(drawn), count)
-    ]
+    means = []
+    for place, (sheet, atoms) in enumerate(zip(placed, structures, strict=True)):
+        found = forces[place * count : (place + 1) * count]
+        mean = np.mean([turned_back(force, drawing) for force, drawing in zip(found, drawings)], axis=0)
+        means.append(frame_of(atoms).back(sheet.back(mean[:, :2])))
     return table.mean(axis=1), table.std(axis=1, ddof=1), means
 
 

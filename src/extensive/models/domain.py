@@ -5,6 +5,7 @@ sheet say how near: the mean length of its bonds (its strain), the distance of i
 bonds point.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 from ase import Atoms
 
 from extensive.errors import InputError
-from extensive.structures.bonds import OVERLAP_A, bonds
+from extensive.images.placement import turns_of
+from extensive.structures.bonds import OVERLAP_A, summary
+from extensive.structures.frame import Frame, frame_of
 
 # How far beyond the training set's range a sheet may lie: half a per cent of bond, and a tenth of the closest.
 BOND_MARGIN = 0.005
@@ -21,11 +24,40 @@ CLOSEST_MARGIN = 0.1
 DIRECTION_MARGIN = 0.2
 
 
+def knows_exchange(symmetry: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether a network met sheets with x and y exchanged, or is bound to that symmetry; True if nothing is known."""
+    if symmetry == "square" or "training" not in metadata:
+        return True
+    augmentation = metadata["training"].get("augmentation")
+    return augmentation is not None and bool(augmentation.get("transpose", True))
+
+
+def known_zigzag(symmetry: str, metadata: Mapping[str, Any]) -> float | None:
+    """Angle from x (radians) of the zigzag rows that a network met in training; None if it met them along x and y."""
+    directions = metadata.get("bond_direction_range")
+    if knows_exchange(symmetry, metadata) or not directions:
+        return None
+    low, high = directions
+    if low > 0.0:
+        return math.pi / 2.0
+    return 0.0 if high < 0.0 else None
+
+
+def largest_pitch(multiple_px: int, pixel_size_A: float, metadata: Mapping[str, Any]) -> float | None:
+    """How far pixels of an ednn's training were off their size, as a logarithm; None where its metadata do not say."""
+    if "cell_range_A" not in metadata:
+        return None
+    drawn = (metadata["training"]["augmentation"] or {}).get("pitch", 0.0)
+    # Rounding a training cell to whole pixels moved the pitch by up to half a step, and augmentation by more.
+    return math.log1p(drawn + 0.5 * multiple_px * pixel_size_A / min(metadata["cell_range_A"][0]))
+
+
 def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
     """What goes into a model's metadata: `bond_range_A` and `bond_direction_range`, each [least, largest] mean of a
     sheet, and `closest_A`.
     """
-    found = np.array([bonds(atoms) for atoms in structures])
+    frames = [frame_of(atoms) for atoms in structures]
+    found = np.array([summary(frame.bonds, turns_of(frame, None)[0]) for frame in frames])
     if not np.isfinite(found).all():
         return {"bond_range_A": None, "closest_A": None, "bond_direction_range": None}
     low, high = found.min(axis=0).round(4).tolist(), found.max(axis=0).round(4).tolist()
@@ -33,14 +65,14 @@ def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
 
 
 def check_bonds(
-    atoms: Atoms, metadata: Mapping[str, Any], name: str, extrapolate: bool = False, both_ways: bool = True
+    frame: Frame, turn: float, metadata: Mapping[str, Any], name: str, extrapolate: bool = False, both_ways: bool = True
 ) -> None:
     """Raise InputError for a sheet outside what the model of this metadata was trained on.
 
-    `both_ways`: the model takes a sheet whose x and y are exchanged as well as the sheet itself. Overlapping atoms are
-    always refused; with `extrapolate` nothing else is.
+    `turn`: what the sheet is turned by (radians) for the network. `both_ways`: the model takes a sheet whose x and y
+    are exchanged as well as the sheet itself. Overlapping atoms are always refused; with `extrapolate` nothing else is.
     """
-    closest, mean, direction = bonds(atoms)
+    closest, mean, direction = summary(frame.bonds, turn)
     if closest < OVERLAP_A:
         raise InputError(f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom")
     if extrapolate:
@@ -60,6 +92,8 @@ def check_bonds(
     if directions and not both_ways:
         low, high = directions[0] - DIRECTION_MARGIN, directions[1] + DIRECTION_MARGIN
         if not low <= direction <= high:
-            # cos 6 theta changes its sign when x and y are exchanged.
-            advice = "exchange its x and y, the energy is the same" if low <= -direction <= high else "turn the sheet"
-            raise InputError(f"{name}: its bonds do not point the way that they did in training; {advice}")
+            found = f"mean of cos 6 theta {direction:.2f}; in training {directions[0]:.2f} to {directions[1]:.2f}"
+            raise InputError(
+                f"{name}: its bonds point several ways, or otherwise than in training ({found}); grain boundaries and"
+                " twisted domains need a network that learned all directions"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,11 @@ from ase.data import atomic_numbers
 from torch import Tensor, nn
 
 from extensive.errors import InputError
-from extensive.images.oblique import Torus, pixel_features, rasterize_oblique
+from extensive.images.oblique import Torus, pixel_features, rasterize_oblique, torus_of
+from extensive.images.placement import Grid, Placed, choose_grid, place
 from extensive.images.raster import (
     AtomBatch,
-    batch_from_atoms,
+    batch_of,
     channel_weights,
     image_shape,
     pitch_features,
@@ -23,12 +24,25 @@ from extensive.images.raster import (
 )
 from extensive.models.cnn import CNN
 from extensive.models.config import ModelConfig
+from extensive.models.domain import known_zigzag, largest_pitch
 from extensive.models.ednn import EDNN
+from extensive.structures.frame import Frame, frame_of, name_of
 
 
 def build_model(config: ModelConfig) -> CNN | EDNN:
     """The network that `config` describes, freshly initialised from torch's random state."""
     return EDNN(config) if config.network == "ednn" else CNN(config)
+
+
+class Part(NamedTuple):
+    """Sheets that are evaluated together."""
+
+    indices: list[int]  # (B,) | which of the structures
+    copies: np.ndarray  # (B,) | cells of each in its image
+    batch: AtomBatch
+    shape: tuple[int, int]
+    torus: Torus | None = None  # of a sheared grid
+    pixels: Tensor | None = None  # (1, 2, 2) | and its steps, Angstrom
 
 
 class Potential(nn.Module):
@@ -124,47 +138,117 @@ class Potential(nn.Module):
             (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
         return (energy if create_graph else energy.detach()), -gradient
 
-    def energies(self, structures: Sequence[Atoms], mode: str | None = None, batch_atoms: int = 4096) -> np.ndarray:
-        """Energies (B,), eV, of any flat periodic sheets.
+    @property
+    def zigzag(self) -> float | None:
+        """Angle from x (radians) at which the network knows zigzag rows; None: along x and y."""
+        return known_zigzag(self.config.symmetry, self.metadata)
+
+    def grid_of(self, frame: Frame, name: str = "structure") -> Grid:
+        """The pixel grid that a sheet is drawn on. Raises InputError where there is none that the network takes."""
+        size, multiple = self.config.pixel_size_A, self.multiple_px
+        allowed = None
+        if self.config.network == "ednn":
+            allowed = largest_pitch(multiple, size, self.metadata)
+        shears = getattr(self.network, "can_fuse", False)
+        grid = choose_grid(frame, size, multiple, self.zigzag, allowed, shears)
+        if grid is None:
+            takes = "no grid of nearly square pixels has its periods; repeat the cell"
+            if not shears:
+                takes = (
+                    f"a {self.config.network} of form {self.config.form!r} takes cells that have a small rectangle only"
+                )
+            raise InputError(f"{name}: the cell {frame.vectors.round(3).tolist()} in its plane: {takes}")
+        return grid
+
+    @property
+    def multiple_px(self) -> int:
+        """What sides of images are multiples of."""
+        return getattr(self.network, "multiple_px", 1)
+
+    def lay(self, sheet: Atoms | Placed) -> Placed:
+        """A sheet on the grid that the network is given it on; InputError for what is no flat periodic sheet."""
+        if isinstance(sheet, Placed):
+            return sheet
+        name = f"structure {name_of(sheet)}"
+        frame = frame_of(sheet)
+        return place(frame, sheet.numbers, self.grid_of(frame, name))
+
+    def energies(
+        self, structures: Sequence[Atoms | Placed], mode: str | None = None, batch_atoms: int = 4096
+    ) -> np.ndarray:
+        """Energies (B,), eV, of any flat periodic sheets, or of sheets that `lay` has laid on their grids.
 
         Raises InputError for structures that are none, and for unknown elements.
         """
         result = np.zeros(len(structures))
         with torch.no_grad():
-            for indices, batch, shape in self._batches(structures, batch_atoms):
-                result[indices] = self(batch, shape, mode).cpu().numpy()
+            for part in self._batches([self.lay(sheet) for sheet in structures], batch_atoms):
+                result[part.indices] = self._energies(part, part.batch, mode).cpu().numpy() / part.copies
         return result
 
     def energies_and_forces(
-        self, structures: Sequence[Atoms], mode: str | None = None, batch_atoms: int = 4096
+        self, structures: Sequence[Atoms | Placed], mode: str | None = None, batch_atoms: int = 4096
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies (B,), eV, and for each structure forces (N, 3), eV/Angstrom, zero out of the plane."""
+        """Energies (B,), eV, and for each structure forces (N, 3), eV/Angstrom, zero out of its plane.
+
+        Forces are in the user's axes; of a sheet that is laid already, in those of its grid's plane.
+        """
         energies = np.zeros(len(structures))
-        forces = [np.zeros((len(atoms), 3)) for atoms in structures]
-        for indices, batch, shape in self._batches(structures, batch_atoms):
-            energy, force = self.energy_and_forces(batch, shape, mode)
-            energies[indices] = energy.cpu().numpy()
-            parts = np.split(force.cpu().double().numpy(), np.cumsum([len(structures[i]) for i in indices])[:-1])
-            for i, part in zip(indices, parts, strict=True):
-                forces[i][:, :2] = part
+        placed = [self.lay(sheet) for sheet in structures]
+        forces: list[np.ndarray] = [np.empty((0, 3))] * len(structures)
+        for part in self._batches(placed, batch_atoms):
+            positions = part.batch.positions.detach().requires_grad_(True)
+            batch = AtomBatch(positions, part.batch.numbers, part.batch.index, part.batch.cells)
+            with torch.enable_grad():
+                energy = self._energies(part, batch, mode)
+                (gradient,) = torch.autograd.grad(energy.sum(), positions)
+            energies[part.indices] = energy.detach().cpu().numpy() / part.copies
+            ends = np.cumsum([len(placed[i]) for i in part.indices])[:-1]
+            for i, found in zip(part.indices, np.split(-gradient.cpu().double().numpy(), ends), strict=True):
+                forces[i] = self._forces_on(structures[i], placed[i], found)
         return energies, forces
 
-    def _batches(
-        self, structures: Sequence[Atoms], batch_atoms: int
-    ) -> Iterator[tuple[list[int], AtomBatch, tuple[int, int]]]:
-        """Structures grouped by image shape, a bounded number of atoms at a time."""
+    @staticmethod
+    def _forces_on(sheet: Atoms | Placed, placed: Placed, found: np.ndarray) -> np.ndarray:
+        if isinstance(sheet, Placed):
+            return np.column_stack([found, np.zeros(len(found))])
+        return frame_of(sheet).back(placed.back(found))
+
+    def _energies(self, part: Part, batch: AtomBatch, mode: str | None) -> Tensor:
+        """Energies (B,) of the images of one batch, copies of cells and all."""
+        if part.torus is None:
+            return self(batch, part.shape, mode)
+        images, pitch = self.oblique_images(batch, part.pixels, part.torus)
+        images, pitch = images.to(self.dtype), None if pitch is None else pitch.to(self.dtype)
+        output = self.network(images, pitch, None, part.torus.twist)
+        return self.reference(batch) + self.energy_shift_eV + self.energy_scale_eV * output
+
+    def _batches(self, sheets: Sequence[Placed], batch_atoms: int) -> Iterator[Part]:
+        """Sheets grouped by image, a bounded number of atoms at a time; sheared grids hold one sheet each."""
         device = next(self.network.parameters()).device
         dtype = torch.promote_types(self.dtype, torch.float32)
         by_shape: dict[tuple[int, int], list[int]] = {}
-        for i, atoms in enumerate(structures):
-            by_shape.setdefault(self.image_shape(np.diag(atoms.cell)), []).append(i)
+        for i, sheet in enumerate(sheets):
+            if sheet.upright:
+                by_shape.setdefault(self.image_shape(sheet.cell), []).append(i)
         for shape, members in by_shape.items():
             group, n_atoms = [], 0
             for i in [*members, None]:
-                if group and (i is None or n_atoms + len(structures[i]) > batch_atoms):
-                    chosen = [structures[j] for j in group]
-                    yield group, batch_from_atoms(chosen, dtype, device), shape
+                if group and (i is None or n_atoms + len(sheets[i]) > batch_atoms):
+                    chosen = [sheets[j] for j in group]
+                    cells = np.array([sheet.cell for sheet in chosen])
+                    batch = batch_of([s.positions for s in chosen], [s.numbers for s in chosen], cells, dtype, device)
+                    yield Part(group, np.array([sheet.copies for sheet in chosen]), batch, shape)
                     group, n_atoms = [], 0
                 if i is not None:
                     group.append(i)
-                    n_atoms += len(structures[i])
+                    n_atoms += len(sheets[i])
+        for i, sheet in enumerate(sheets):
+            if not sheet.upright:
+                torus = torus_of(sheet.periods)
+                places = torch.as_tensor(sheet.positions, dtype=dtype, device=device)
+                numbers = torch.as_tensor(sheet.numbers, dtype=torch.int64, device=device)
+                cells = torch.as_tensor(np.linalg.norm(sheet.vectors, axis=1), dtype=dtype, device=device)
+                batch = AtomBatch(places, numbers, torch.zeros_like(numbers), cells[None])
+                pixels = torch.as_tensor(sheet.pixels_A, dtype=dtype)[None]
+                yield Part([i], np.array([sheet.copies]), batch, torus.shape, torus, pixels)

@@ -4,43 +4,78 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from ase import Atoms
 from scipy.spatial import cKDTree
 
 # A bond is a pair up to this factor beyond the median distance to the nearest neighbour.
 BOND_FACTOR = 1.35
-# Smaller cells are repeated, so that no pair is met through two images at once.
-SMALLEST_BOX_A = 8.0
+# Periodic images are looked for as far as this; no bond is so long.
+REACH_A = 5.0
 NEIGHBOURS = 7
 # Nearer than this, two atoms are one by mistake, whatever the model.
 OVERLAP_A = 0.6
 
 
-class Bonds(NamedTuple):
-    """Bonds of a sheet in its plane."""
+class BondList(NamedTuple):
+    """Bonds of a sheet of N atoms in its plane, each met from both of its ends."""
 
-    closest: float  # distance of the closest pair, Angstrom
+    nearest: np.ndarray  # (N,) | distance of each atom's nearest neighbour, Angstrom; inf if none is in reach
+    steps: np.ndarray  # (M, 2) | from atom to neighbour, Angstrom
+
+
+class Bonds(NamedTuple):
+    """What bonds say of a sheet."""
+
+    closest: float  # distance of the closest pair, Angstrom; inf for a lone atom
     mean: float  # mean bond length, Angstrom
     direction: float  # mean of cos 6 theta, theta from x: -1 for a honeycomb with zigzag rows along x, 1 along y
 
 
-def bonds(atoms: Atoms) -> Bonds:
-    """Bonds of a sheet; (inf, nan, nan) for a lone atom."""
-    cell = np.diag(np.asarray(atoms.cell))[:2]
-    repeats = np.maximum(1, np.ceil(SMALLEST_BOX_A / cell)).astype(int)
-    shifts = np.array([[i, j] for i in range(repeats[0]) for j in range(repeats[1])]) * cell
-    box = cell * repeats
-    positions = np.mod((atoms.positions[None, :, :2] + shifts[:, None]).reshape(-1, 2), box)
-    # np.mod of a tiny negative number rounds up to the length itself.
-    positions = np.where(positions >= box, 0.0, positions)
-    count = min(NEIGHBOURS, len(positions))
+def bonds_in_plane(positions: np.ndarray, vectors: np.ndarray) -> BondList:
+    """Bonds of atoms at `positions` (N, 2) with period `vectors` (2, 2), rows; Angstrom."""
+    everything = with_images(positions, vectors, REACH_A)
+    wrapped = everything[: len(positions)]
+    none = BondList(np.full(len(positions), math.inf), np.empty((0, 2)))
+    count = min(NEIGHBOURS, len(everything))
     if count < 2:
-        return Bonds(math.inf, math.nan, math.nan)
-    distances, others = cKDTree(positions, boxsize=box).query(positions[: len(atoms)], k=count)
+        return none
+    distances, others = cKDTree(everything).query(wrapped, k=count, distance_upper_bound=REACH_A)
     distances, others = distances[:, 1:], others[:, 1:]
     nearest = distances[:, 0]
-    bonded = distances <= BOND_FACTOR * np.median(nearest)
-    steps = positions[others] - positions[: len(atoms), None]  # (N, K, 2)
-    steps -= box * np.round(steps / box)
-    angles = np.arctan2(steps[..., 1], steps[..., 0])[bonded]
-    return Bonds(float(nearest.min()), float(distances[bonded].mean()), float(np.cos(6.0 * angles).mean()))
+    found = np.isfinite(nearest)
+    if not found.any():
+        return none
+    bonded = distances <= BOND_FACTOR * np.median(nearest[found])
+    first = np.broadcast_to(np.arange(len(wrapped))[:, None], others.shape)[bonded]
+    return BondList(nearest, everything[others[bonded]] - wrapped[first])
+
+
+def with_images(positions: np.ndarray, vectors: np.ndarray, reach_A: float) -> np.ndarray:
+    """Atoms (N, 2) brought into the cell, followed by their periodic images within `reach_A` of it."""
+    inverse = np.linalg.inv(vectors)
+    fractions = positions @ inverse
+    fractions = fractions - np.floor(fractions)
+    # What the reach is worth of each period, across the other.
+    margins = reach_A * np.linalg.norm(inverse, axis=0)
+    images = [fractions]
+    turns = np.ceil(margins).astype(int)
+    for i in range(-turns[0], turns[0] + 1):
+        for j in range(-turns[1], turns[1] + 1):
+            if i or j:
+                shifted = fractions + (i, j)
+                inside = ((shifted > -margins) & (shifted < 1.0 + margins)).all(axis=1)
+                images.append(shifted[inside])
+    return np.concatenate(images) @ vectors
+
+
+def order(steps: np.ndarray) -> complex:
+    """Mean of exp(6 i theta) over bonds (M, 2), theta from x: -1 for a honeycomb with zigzag rows along x."""
+    angles = np.arctan2(steps[:, 1], steps[:, 0])
+    return complex(np.exp(6j * angles).mean()) if len(steps) else 0j
+
+
+def summary(found: BondList, turn: float = 0.0) -> Bonds:
+    """What bonds say of a sheet that is turned by `turn` radians; (inf, nan, nan) for a lone atom."""
+    if not len(found.steps):
+        return Bonds(float(found.nearest.min()), math.nan, math.nan)
+    direction = (order(found.steps) * np.exp(6j * turn)).real
+    return Bonds(float(found.nearest.min()), float(np.linalg.norm(found.steps, axis=1).mean()), float(direction))

@@ -12,8 +12,8 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path, read_structures
-from extensive.structures.bonds import OVERLAP_A, bonds
-from extensive.structures.flat import check_sheet
+from extensive.structures.bonds import OVERLAP_A
+from extensive.structures.frame import check_no_chain, frame_of
 
 FAMILY = "own"
 EXTENDED_XYZ = (".extxyz", ".xyz", ".extxyz.gz", ".xyz.gz")
@@ -104,7 +104,8 @@ def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
     """Raise InputError for a label that is missing, not finite, or in other units than eV and eV/Angstrom."""
     for atoms in structures:
         name = atoms.info[keys.STRUCTURE_ID]
-        check_sheet(atoms, name)
+        frame = frame_of(atoms, name)
+        check_no_chain(frame, f"structure {name}")
         energy: Any = atoms.info.get(keys.REF_ENERGY)
         if energy is None:
             raise InputError(f"{name}: no {keys.REF_ENERGY} (eV); a labelled file has it in every frame")
@@ -125,7 +126,7 @@ def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
                     f"{name}: a force of {np.abs(forces).max():.3g}; the unit must be eV/Angstrom (at most"
                     f" {LARGEST_FORCE_EV_PER_A:g})"
                 )
-        closest = bonds(atoms).closest
+        closest = float(frame.bonds.nearest.min())
         if closest < OVERLAP_A:
             raise InputError(
                 f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom"
