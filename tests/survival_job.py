@@ -33,7 +33,9 @@ def main() -> None:
     for output in parts["output"].values():
         Path(output).unlink(missing_ok=True)
         Path(output).parent.mkdir(parents=True, exist_ok=True)
-    snakemake = SimpleNamespace(**parts, log=["job.log"], threads=1, resources=Named())
+    snakemake = SimpleNamespace(**parts, rule="job", log=["job.log"], threads=1, resources=Named())
+    # As Snakemake does, for what scripts share.
+    sys.path.append(str(Path(job["script"]).parent))
     print("begin", flush=True)
     runpy.run_path(job["script"], init_globals={"snakemake": snakemake})
 

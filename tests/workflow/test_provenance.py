@@ -1,15 +1,11 @@
 """Every rule has among its inputs the code that its script uses, and labels that it reads."""
 
-import json
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
 from extensive.config.provenance import code_of
 
-HERE = Path(__file__).parent
 # What computes labels, and what changes GPAW's arithmetic; see rule names below.
 LABELS = {"label_chunk", "label_chunk_mpi", "audit", "convergence_labels"}
 DFT_TIMINGS = {"timing_dft", "timing_dft_mpi"}
@@ -17,19 +13,6 @@ DFT_TIMINGS = {"timing_dft", "timing_dft_mpi"}
 USED_BY_NO_RULE = re.compile(
     r"cli/.*|config/(plan|reference_page|provenance)|reference/label|inference/calculator|(\w+/)?__init__"
 )
-
-
-@pytest.fixture(scope="module")
-def rules(workflow_copy) -> dict[str, dict]:
-    """Of each rule with a script: its code, its log, its figure's module and whether it reads the archive."""
-    probe = workflow_copy.root / "described.smk"
-    shutil.copy(HERE / "described_rules.smk", probe)
-    try:
-        workflow_copy.snakemake("-s", probe.name, "--list-rules", preset="config")
-    finally:
-        probe.unlink()
-    described = json.loads((workflow_copy.root / "rules.json").read_text())
-    return {name: rule for name, rule in described.items() if rule["script"]}
 
 
 @pytest.fixture(scope="module")

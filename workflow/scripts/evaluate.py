@@ -1,10 +1,5 @@
 """Predict one set of structures with one model."""
 
-import sys
-
-import torch
-
-from extensive.errors import InputError
 from extensive.evaluation.predict import predict, write_evaluation
 from extensive.io import read_json, read_structures
 from extensive.keys import DATASET, STRUCTURE_ID, TRAIN
@@ -12,9 +7,9 @@ from extensive.models import load_model
 from extensive.training.fit import learned_from
 from extensive.training.settings import TrainingSettings
 from extensive.training.targets import ENERGY, with_target
+from logged import logged
 
-torch.set_num_threads(snakemake.threads)
-try:
+with logged(snakemake):
     members = read_json(snakemake.input.splits)[snakemake.wildcards.set]
     structures = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
     training = read_json(snakemake.input.description)["metadata"]["training"]
@@ -27,5 +22,3 @@ try:
     potential = load_model(snakemake.input.weights)
     table = predict(potential, with_target(chosen, target), snakemake.params.symmetric)
     write_evaluation(table, snakemake.output.predictions, snakemake.output.metrics)
-except InputError as error:
-    sys.exit(f"evaluate: {error}")

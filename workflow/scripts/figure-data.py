@@ -1,16 +1,10 @@
 """Compute what a figure needs of images or networks."""
 
-import sys
-
-import torch
-
-from extensive.errors import InputError
 from extensive.figures import network_data
+from logged import logged
 
-sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
-torch.set_num_threads(snakemake.threads)
-files = {name: path for name, path in snakemake.input.items() if name != "code"}
-try:
+with logged(snakemake):
+    files = {name: path for name, path in snakemake.input.items() if name != "code"}
     if snakemake.rule == "figure_data_inputs":
         image = (snakemake.params.pixel_size_A, snakemake.params.sigma_A)
         network_data.write_inputs(files, snakemake.output[0], *image)
@@ -21,5 +15,3 @@ try:
     else:
         models = dict(zip(snakemake.params.models, files["weights"], strict=True))
         network_data.write_networks(models, snakemake.output[0])
-except InputError as error:
-    sys.exit(f"{snakemake.rule}: {error}")

@@ -1,10 +1,7 @@
 """Recompute a few archived labels; fail if any differs by more than the tolerance."""
 
-import sys
-
 import pandas as pd
 
-from extensive.errors import InputError
 from extensive.io import atomic_path
 from extensive.paths import LABELS
 from extensive.reference import audit
@@ -12,11 +9,11 @@ from extensive.reference.archive import Archive
 from extensive.reference.calculation import LabelFailed, prepare_serial_process
 from extensive.reference.chunks import Store
 from extensive.reference.settings import DFTSettings
+from logged import logged
 
-sys.stderr = open(snakemake.log[0], "a", buffering=1)  # noqa: SIM115 - for as long as the script runs
-prepare_serial_process()
-settings, labels = DFTSettings.from_config(snakemake.params.dft), snakemake.params.labels
-try:
+with logged(snakemake, LabelFailed, append=True):
+    prepare_serial_process()
+    settings, labels = DFTSettings.from_config(snakemake.params.dft), snakemake.params.labels
     archive = Archive(LABELS)
     archive.refresh()
     count = labels["audit"] if labels["archive"] else 0
@@ -26,5 +23,3 @@ try:
     audit.check(rows, labels["audit_tolerance_meV_per_atom"])
     with atomic_path(snakemake.output[0]) as temporary:
         pd.DataFrame(rows, columns=audit.AUDIT_COLUMNS).to_csv(temporary, index=False)
-except (InputError, LabelFailed) as error:
-    sys.exit(f"audit: {error}")

@@ -1,8 +1,5 @@
 """Labels of one point of the convergence study."""
 
-import sys
-
-from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.paths import LABELS
 from extensive.reference import convergence
@@ -10,11 +7,11 @@ from extensive.reference.archive import Archive
 from extensive.reference.calculation import LabelFailed, prepare_serial_process
 from extensive.reference.chunks import Store
 from extensive.reference.settings import DFTSettings
+from logged import logged
 
-sys.stderr = open(snakemake.log[0], "a", buffering=1)  # noqa: SIM115 - for as long as the script runs
-prepare_serial_process()
-params = snakemake.params
-try:
+with logged(snakemake, LabelFailed, append=True):
+    prepare_serial_process()
+    params = snakemake.params
     point = convergence.points(params.study, DFTSettings.from_config(params.dft))[int(snakemake.wildcards.point)]
     archive = Archive(LABELS) if params.archive else None
     store = Store(params.store, archive, point.settings, params.accept)
@@ -25,5 +22,3 @@ try:
             store.label(convergence.as_member(name, atoms)) for name, atoms in convergence.jobs(point, structures)
         ]
     write_structures(snakemake.output[0], labelled)
-except (InputError, LabelFailed) as error:
-    sys.exit(f"convergence: {error}")

@@ -1,14 +1,11 @@
 """Join the chunks of one data set."""
 
-import sys
-
-from extensive.errors import InputError
 from extensive.reference.chunks import gather
+from logged import logged
 
-sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
-spec = snakemake.params.spec
-frames = spec["md"]["frames"] if spec["sampler"] == "md" else 1
-try:
+with logged(snakemake):
+    spec = snakemake.params.spec
+    frames = spec["md"]["frames"] if spec["sampler"] == "md" else 1
     gather(
         snakemake.input.labelled,
         snakemake.input.failed,
@@ -16,5 +13,3 @@ try:
         snakemake.output.failed,
         expected=spec["count"] * frames,
     )
-except InputError as error:
-    sys.exit(f"label: {error}")

@@ -1,15 +1,14 @@
 """Energy of the configured sheet, streamed, on as many GPUs as the job was given."""
 
-import sys
 from pathlib import Path
 
-from extensive.errors import InputError
 from extensive.timing.networks import devices_for
 from extensive.timing.sheet import write_sheet
 from extensive.timing.sheet_ranks import launch_sheet
+from logged import logged
 
-checkpoint = Path(snakemake.params.checkpoint)
-try:
+with logged(snakemake):
+    checkpoint = Path(snakemake.params.checkpoint)
     rows = []
     for device in devices_for(snakemake.params.device):
         partial = checkpoint.with_stem(f"{checkpoint.stem}-{device}")
@@ -20,5 +19,3 @@ try:
     for prefix in ("", ".tmp-*-"):
         for partial in checkpoint.parent.glob(f"{prefix}{checkpoint.stem}-*.json"):
             partial.unlink()
-except InputError as error:
-    sys.exit(f"sheet: {error}")

@@ -1,17 +1,13 @@
 """Versions that this run's labels and models say they come from."""
 
-import sys
 from pathlib import Path
 
-from extensive.errors import InputError
 from extensive.evaluation.software import software_table
 from extensive.io import atomic_path, read_json, read_structures
+from logged import logged
 
-sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
-try:
+with logged(snakemake):
     labelled = [atoms for path in snakemake.input.get("labelled", []) for atoms in read_structures(path)]
     models = {Path(path).stem: read_json(path) for path in snakemake.input.get("models", [])}
     with atomic_path(snakemake.output[0]) as temporary:
         software_table(labelled, models, snakemake.params.workflow).to_csv(temporary, index=False)
-except InputError as error:
-    sys.exit(f"software: {error}")

@@ -1,13 +1,10 @@
 """Make one data set of sheets."""
 
-import sys
-
-from extensive.errors import InputError
 from extensive.io import write_structures
 from extensive.structures import generate_dataset
+from logged import logged
 
-sys.stderr = open(snakemake.log[0], "w", buffering=1)  # noqa: SIM115 - for as long as the script runs
-try:
+with logged(snakemake):
     write_structures(
         snakemake.output[0],
         generate_dataset(
@@ -17,5 +14,3 @@ try:
             snakemake.params.lattice_constants,
         ),
     )
-except InputError as error:
-    sys.exit(f"structures: {error}")

@@ -1,17 +1,13 @@
 """Table of a study: errors of its members by set."""
 
-import sys
-
-from extensive.errors import InputError
 from extensive.evaluation import studies
 from extensive.io import atomic_path
+from logged import logged
 
-members = [studies.Member(**values) for values in snakemake.params.members]
-metrics = iter(snakemake.input.metrics)
-files = [{part: next(metrics) for part in sets} for sets in snakemake.params.sets]
-try:
+with logged(snakemake):
+    members = [studies.Member(**values) for values in snakemake.params.members]
+    metrics = iter(snakemake.input.metrics)
+    files = [{part: next(metrics) for part in sets} for sets in snakemake.params.sets]
     table = studies.collect(members, snakemake.input.descriptions, files)
-except InputError as error:
-    sys.exit(f"study: {error}")
-with atomic_path(snakemake.output[0]) as temporary:
-    table.to_csv(temporary, index=False, float_format="%.9g")
+    with atomic_path(snakemake.output[0]) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.9g")

@@ -1,18 +1,16 @@
 """Time the networks against system size, and measure what speed costs in accuracy."""
 
-import sys
-
-from extensive.errors import InputError
 from extensive.io import atomic_path, read_structures, write_json
 from extensive.timing.ceilings import measure_breakdown
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
 from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
 from extensive.timing.precision import measure_precision
+from logged import logged
 
-values = dict(snakemake.params.settings)
-values.pop("models"), values.pop("structure")
-try:
+with logged(snakemake):
+    values = dict(snakemake.params.settings)
+    values.pop("models"), values.pop("structure")
     settings = NetworkTimingSettings(**values)
     own = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
     cell = own[0] if own else timing_cell(snakemake.params.cell, snakemake.params.seed)
@@ -24,5 +22,3 @@ try:
     with atomic_path(snakemake.output.precision) as path:
         precision.to_csv(path, index=False)
     write_timings(snakemake.output.networks, rows)
-except InputError as error:
-    sys.exit(f"timing: {error}")
