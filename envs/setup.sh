@@ -52,7 +52,7 @@ build_with_mpi() {
     .venv/bin/python -c 'import sys; from gpaw import cgpaw; sys.exit(not getattr(cgpaw, "have_mpi", False))' && return
     say "building GPAW with MPI"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --force-reinstall \
-        "$(sed -n 's/^dft = \["\(gpaw==[0-9.]*\)".*/\1/p' pyproject.toml)" || say "GPAW could not be built with MPI: its tests will be skipped"
+        "$(grep '^gpaw==' envs/pypi.lock)" || say "GPAW could not be built with MPI: its tests will be skipped"
 }
 
 missing=$(missing_packages | xargs)
@@ -72,9 +72,9 @@ if [ -n "$missing" ]; then
 fi
 python=$(find_python) || fail "Python 3.11 or later is needed"
 
-# --- Python packages: only when the pins or the interpreter changed since the last complete set-up
+# --- Python packages, at the versions of envs/pypi.lock: only when they or the interpreter changed since the last complete set-up
 stamp=.venv/setup-$purpose.stamp
-wanted=$({ cat pyproject.toml envs/setup.sh; "$python" -VV; echo "$extras"; } | sha256sum | cut -d' ' -f1)
+wanted=$({ cat pyproject.toml setup.py envs/setup.sh envs/pypi.lock; "$python" -VV; echo "$extras"; } | sha256sum | cut -d' ' -f1)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c 'import extensive' 2>/dev/null; then
     say "environment .venv is up to date"
     exit 0
@@ -92,10 +92,10 @@ if ! command -v mpic++ >/dev/null 2>&1; then
     export CC=g++ CXX=g++
 fi
 unset GPAW_BUILD_JOBS  # yields a wheel without its extension
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint envs/pypi.lock --editable ".[$extras]"
 [ "$mpi" = no ] || build_with_mpi
 .venv/bin/python -c 'import torch, gpaw, snakemake, extensive' || fail "the installed packages cannot be imported"
 rm -f .venv/setup-*.stamp
 echo "$wanted" > "$stamp"
-[ "$purpose" = run ] || { { cat pyproject.toml envs/setup.sh; "$python" -VV; echo "workflow,dft"; } | sha256sum | cut -d' ' -f1 > .venv/setup-run.stamp; }
+[ "$purpose" = run ] || { { cat pyproject.toml setup.py envs/setup.sh envs/pypi.lock; "$python" -VV; echo "workflow,dft"; } | sha256sum | cut -d' ' -f1 > .venv/setup-run.stamp; }
 say "done"

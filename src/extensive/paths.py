@@ -1,6 +1,10 @@
-"""The one owner of where published things are. Paths are relative to the repository's root."""
+"""The one owner of where published things are. Paths are relative to the repository's root.
+
+An installed package has no repository around it; it has the published networks that prediction uses inside.
+"""
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,12 @@ def repository_root() -> Path:
             if (folder / "Snakefile").is_file() and (folder / "workflow" / "rules").is_dir():
                 return folder
     return Path.cwd()
+
+
+def model_folders() -> list[Path]:
+    """Folders that hold published models: the repository's and, of an installed package, its own."""
+    inside = Path(str(files("extensive"))) / "published"
+    return [folder for folder in (repository_root() / MODELS, inside) if folder.is_dir()]
 
 
 def published_labels(dataset: str) -> Path:

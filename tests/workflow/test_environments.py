@@ -1,4 +1,4 @@
-"""Pins: once per registry, and the two registries agree up to what is declared."""
+"""Ranges in pyproject.toml, pins in lock files, and two registries that agree up to what is declared."""
 
 import itertools
 import re
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 # Names, and versions, that differ between the two registries; the reason stands in the environment's file.
@@ -16,17 +18,26 @@ OLDER_IN_CONDA = {
 }
 
 
-def pins() -> dict[str, str]:
+def ranges() -> dict[str, SpecifierSet]:
+    """Versions that fit, of each package that pyproject.toml names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     found = {}
-    for requirement in listed:
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[a-z,]+\])?==([0-9][^ ]*)", requirement)
-        assert match, f"not pinned exactly: {requirement}"
-        name = match[1].lower()
-        assert name not in found, f"pinned twice: {name}"
-        found[name] = match[2]
+    for text in [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]:
+        requirement = Requirement(text)
+        assert requirement.name.lower() not in found, f"named twice: {text}"
+        found[requirement.name.lower()] = requirement.specifier
     return found
+
+
+def locked() -> dict[str, str]:
+    """Every package of the registry's lock file."""
+    lines = (ROOT / "envs" / "pypi.lock").read_text().splitlines()
+    return dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+
+
+def pins() -> dict[str, str]:
+    """Locked versions of what pyproject.toml names."""
+    return {name: locked()[name] for name in ranges()}
 
 
 def environments() -> list[Path]:
@@ -57,7 +68,7 @@ def test_every_pinned_package_is_used():
         for file in (ROOT / folder).rglob("*")
         if file.suffix in (".py", ".smk", ".sh")
     )
-    sources += (ROOT / "Makefile").read_text()
+    sources += (ROOT / "Makefile").read_text() + (ROOT / "setup.py").read_text()
     modules = {
         "pyyaml": "yaml",
         "gpaw-data": "gpaw",
@@ -72,10 +83,21 @@ def test_every_pinned_package_is_used():
         assert re.search(rf"(import|from|bin/) ?{module}\b", sources), f"nothing uses {name}"
 
 
-def test_lock_of_the_registry_holds_every_pin():
-    lines = (ROOT / "envs" / "pypi.lock").read_text().splitlines()
-    locked = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
-    for name, version in pins().items():
-        assert locked.get(name) == version, (
-            f"envs/pypi.lock: {name} should be {version}; its header says how to renew it"
-        )
+def test_a_range_has_both_ends_and_the_lock_lies_within():
+    for name, versions in ranges().items():
+        assert {bound.operator for bound in versions} == {">=", "<"}, f"{name}{versions}"
+        assert name in locked(), f"envs/pypi.lock lacks {name}; its header says how to renew it"
+        assert locked()[name] in versions, f"envs/pypi.lock: {name} {locked()[name]} is not {versions}"
+
+
+@pytest.mark.parametrize("file", environments(), ids=lambda file: file.stem)
+def test_a_conda_environment_lies_within_the_ranges(file):
+    named = {CONDA_NAMES.get(name, name): versions for name, versions in ranges().items()}
+    for requirement in yaml.safe_load(file.read_text())["dependencies"]:
+        name, version = requirement.split("=")[:2]
+        assert name not in named or version in named[name], requirement
+
+
+def test_what_is_set_up_is_what_is_locked():
+    for name in ("setup.sh", "extensive.def"):
+        assert "pypi.lock" in (ROOT / "envs" / name).read_text()

@@ -1,7 +1,7 @@
 """ASE calculator: a trained network as the potential energy of any flat sheet that is like its training set.
 
 >>> from extensive import Calculator                             # doctest: +SKIP
->>> atoms.calc = Calculator("ednn")                              # doctest: +SKIP
+>>> atoms.calc = Calculator()                                    # doctest: +SKIP
 >>> atoms.get_potential_energy(), atoms.get_forces()             # doctest: +SKIP
 
 Any cell and any direction will do: a sheet is brought into the network's frame, and forces into the user's (see
@@ -27,7 +27,7 @@ from extensive.inference.shifts import drawings_for, drawings_of, knows_exchange
 from extensive.models import Potential, load_model
 from extensive.models.devices import pick_device
 from extensive.models.domain import check_bonds, largest_pitch
-from extensive.paths import MODELS, repository_root
+from extensive.paths import model_folders
 from extensive.structures.frame import check_no_chain, frame_of, name_of
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -44,11 +44,11 @@ def find_model(name: str | Path) -> Path:
     """
     path = Path(name)
     stem = path.with_suffix("") if path.suffix in (".pt", ".json") else path
-    published = repository_root() / MODELS
-    for candidate in (stem, published / stem):
+    folders = model_folders()
+    for candidate in (stem, *(folder / stem for folder in folders)):
         if candidate.with_name(candidate.name + ".json").is_file():
             return candidate
-    known = sorted(file.stem for file in published.glob("*.json"))
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.json")})
     raise InputError(
         f"{name}: no such model; give the path of a .pt with its .json beside it, or the name of a published model"
         f" ({', '.join(known) or 'none yet'})"
@@ -100,19 +100,20 @@ def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:
 class Calculator(AseCalculator):
     """Energy, free energy (the same; eV) and forces (N, 3) (eV/Angstrom) by one network or an ensemble.
 
-    `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one, or
-    a list of these, whose mean is the result and whose spread is the uncertainty. `device` is 'auto', 'cpu' or
-    'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size outside the
-    training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see `inference.shifts`), which
-    makes an ensemble of one model at eight times the cost. Raises InputError for a model that is none, and on
-    calculation for a structure that the model cannot know: elements, atoms out of the plane, or overlapping.
+    `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one (the EDNN
+    unless given), or a list of these, whose mean is the result and whose spread is the uncertainty. `device` is
+    'auto', 'cpu' or 'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size
+    outside the training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see
+    `inference.shifts`), which makes an ensemble of one model at eight times the cost. Raises InputError for a model
+    that is none, and on calculation for a structure that the model cannot know: elements, atoms out
+    of the plane, or overlapping.
     """
 
     implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012 - ASE's interface
 
     def __init__(
         self,
-        model: str | Path | Sequence[str | Path],
+        model: str | Path | Sequence[str | Path] = "ednn",
         device: str = "auto",
         dtype: str = "float32",
         extrapolate: bool = False,
