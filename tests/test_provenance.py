@@ -47,7 +47,7 @@ def found(folder: Path, *modules: str) -> set[str]:
         ("def late():\n    from p.a import anything", {"p/a", "p/b"}),
         ("if True:\n    import numpy, p.b", {"p/b"}),
         ("run('-m', 'p.c')", {"p/c"}),
-        ("print('p.cats', 'p.', 'c', 'beside')", set()),
+        ("print('p.cats', 'p.', 'p', 'c', 'beside')", set()),
         ("import beside", {"beside", "p/c"}),
         ("import json", set()),
     ],

@@ -54,7 +54,8 @@ class _Code(NamedTuple):
                 yield self.beside / f"{module}.py"
         for text in _strings(file):
             parts = text.split(".")
-            if parts[0] == self.package and all(map(str.isidentifier, parts)) and (target := self.file(text)):
+            named = parts[0] == self.package and len(parts) > 1 and all(map(str.isidentifier, parts))
+            if named and (target := self.file(text)):
                 yield target
 
     def resolved(self, module: str, name: str | None, file: Path) -> Iterator[Path]:
