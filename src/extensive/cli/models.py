@@ -82,7 +82,12 @@ def sheet(
             help="Blocks of porous graphene along x and y, 14.8 x 17.0 Angstrom each. [default: a square micrometre]"
         ),
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="Your own sheet instead: plain extended XYZ of any size.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Your own sheet instead: plain extended XYZ of any size, or any format.")
+    ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Let pass strains and sizes outside the training set's.")
+    ] = False,
     displacement_a: Annotated[
         float, typer.Option("--displacement-A", help="Standard deviation of each coordinate, Angstrom.")
     ] = 0.05,
@@ -103,11 +108,11 @@ def sheet(
     if file is not None and blocks is not None:
         raise InputError("--file and --blocks: give one of the two")
     path, where = find_model(model), pick_device(device).type
-    source = sheet_source(blocks, displacement_a, seed) if file is None else file_source(file)
+    source = sheet_source(blocks, displacement_a, seed) if file is None else file_source(file, path, extrapolate)
     try:
         found, row = evaluate_sheet(path, source, checkpoint, dtype, where, threads, progress=sys.stderr.isatty())
     finally:
-        if file is not None:
+        if hasattr(source, "close"):
             source.close()
     if out is not None:
         write_sheet([row], out)

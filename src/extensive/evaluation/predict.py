@@ -13,6 +13,7 @@ from extensive.errors import InputError
 from extensive.inference.shifts import symmetric_energies_and_forces
 from extensive.io import atomic_path, write_json
 from extensive.models import Potential
+from extensive.structures.frame import frame_of
 
 FORCES_COLUMN = "forces_mae_meV_per_A"
 
@@ -41,7 +42,7 @@ def predict(potential: Potential, structures: Sequence[Atoms], symmetric: bool =
         energies = potential.energies(structures)
     if with_forces:
         extra[FORCES_COLUMN] = [
-            keys.MEV_PER_EV * float(np.abs(force - atoms.arrays[keys.REF_FORCES])[:, :2].mean())
+            keys.MEV_PER_EV * float(np.abs(frame_of(atoms).in_plane(force - atoms.arrays[keys.REF_FORCES])).mean())
             for force, atoms in zip(forces, structures)
         ]
     columns = (

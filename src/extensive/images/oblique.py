@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -26,6 +26,59 @@ class Torus:
 
     shape: tuple[int, int]
     twist: int
+
+
+@dataclass(frozen=True)
+class SkewAxes:
+    """Coordinates along rows and columns of pixels that are sheared, in which one period is a rectangle with a twist.
+
+    A place x e_u + y e_v, with unit vectors e_u, e_v along rows and columns, has coordinates (x, y) in Angstrom.
+    """
+
+    torus: Torus
+    pixels_A: np.ndarray  # (2, 2) | symmetric; columns are a pixel's steps along its row and its column
+
+    @cached_property
+    def pitch_A(self) -> tuple[float, float]:
+        """Distance of pixels along a column and along a row, Angstrom."""
+        along_row, along_column = np.linalg.norm(self.pixels_A, axis=0)
+        return float(along_column), float(along_row)
+
+    @cached_property
+    def cosine(self) -> float:
+        """Of the angle between rows and columns."""
+        return float(self.pixels_A[:, 0] @ self.pixels_A[:, 1]) / (self.pitch_A[0] * self.pitch_A[1])
+
+    @cached_property
+    def cell(self) -> tuple[float, float]:
+        """Lengths of the rectangle along rows and columns, Angstrom."""
+        return self.torus.shape[1] * self.pitch_A[1], self.torus.shape[0] * self.pitch_A[0]
+
+    @cached_property
+    def twist_A(self) -> float:
+        """How far along a row the next period up begins."""
+        return self.torus.twist * self.pitch_A[1]
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """(2, 2): columns e_u and e_v."""
+        return self.pixels_A / np.array([self.pitch_A[1], self.pitch_A[0]])
+
+    def wrapped(self, positions: np.ndarray) -> np.ndarray:
+        """Positions (N, 2) in the grid's axes as coordinates within the rectangle."""
+        along = np.linalg.solve(self.units, positions.T).T
+        width, height = self.cell
+        turns = np.floor(along[:, 1] / height)
+        along -= turns[:, None] * np.array([self.twist_A, height])
+        along[:, 0] %= width
+        # Rounding may leave the length itself.
+        along[along[:, 0] >= width, 0] = 0.0
+        along[(along[:, 1] >= height) | (along[:, 1] < 0.0), 1] = 0.0
+        return along
+
+    def gradient(self, along: np.ndarray) -> np.ndarray:
+        """A gradient (N, 2) with respect to these coordinates as one in the grid's axes."""
+        return np.linalg.solve(self.units.T, along.T).T
 
 
 def torus_of(vectors: np.ndarray) -> Torus:

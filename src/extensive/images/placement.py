@@ -176,6 +176,8 @@ def _upright(
         return found
     lengths = np.linalg.norm(found.cells @ vectors, axis=1)
     times = [_repeats(length, pixel_A, multiple, largest_pitch) for length in lengths]
+    if math.prod(times) * found.copies * n_atoms > max(most_atoms, n_atoms):
+        return found
     return Grid(found.turn, found.cells * np.array(times)[:, None])
 
 
@@ -276,6 +278,17 @@ def place(frame: Frame, numbers: np.ndarray, grid: Grid) -> Placed:
     tilt, steps = split(np.linalg.solve(grid.periods.astype(float), vectors).T)
     turned = tilt.T @ rotation
     return Placed(numbers, positions @ tilt, vectors @ tilt, turned, grid.copies, grid.periods, steps)
+
+
+def aligned(atoms: Atoms) -> Placed:
+    """A sheet in an orthogonal cell along x and y, as it is; InputError for any other."""
+    frame = frame_of(atoms)
+    if not frame.aligned:
+        raise InputError(
+            f"structure {name_of(atoms)}: the cell {np.asarray(atoms.cell).round(3).tolist()} is not orthogonal along x"
+            " and y; Calculator, predict and train lay it on a grid of its own"
+        )
+    return place(frame, atoms.numbers, Grid(0.0, np.eye(2, dtype=int)))
 
 
 def as_rectangle(atoms: Atoms) -> Placed:

@@ -25,7 +25,7 @@ from ase.data import atomic_numbers
 from torch import Tensor
 
 from extensive.errors import InputError
-from extensive.structures.frame import frame_of, name_of
+from extensive.images.placement import aligned
 
 Channels = str | Sequence[str]
 
@@ -71,17 +71,9 @@ def batch_from_atoms(
 
     Raises InputError for a structure that is not a flat, orthogonal, periodic sheet.
     """
-    frames = [frame_of(atoms) for atoms in structures]
-    for frame, atoms in zip(frames, structures, strict=True):
-        if not frame.aligned:
-            raise InputError(
-                f"structure {name_of(atoms)}: the cell {np.asarray(atoms.cell).round(3).tolist()} is not orthogonal"
-                " along x and y; Calculator, predict and train lay it on a grid of its own"
-            )
-    cells = np.array([np.diag(frame.vectors) for frame in frames]).reshape(-1, 2)
-    return batch_of(
-        [frame.positions for frame in frames], [atoms.numbers for atoms in structures], cells, dtype, device
-    )
+    placed = [aligned(atoms) for atoms in structures]
+    cells = np.array([sheet.cell for sheet in placed]).reshape(-1, 2)
+    return batch_of([sheet.positions for sheet in placed], [sheet.numbers for sheet in placed], cells, dtype, device)
 
 
 def batch_of(

@@ -19,8 +19,11 @@ from ase.data import atomic_numbers
 from torch import Tensor
 
 from extensive.errors import InputError
+from extensive.images.oblique import SkewAxes, pixel_features
+from extensive.images.placement import Placed
 from extensive.images.raster import pitch_features
 from extensive.inference.network import DTYPES, FoldedNetwork
+from extensive.inference.sources import AtomsSource, Source
 from extensive.inference.windows import scatter_open, scatter_periodic, window_half
 from extensive.io import digest
 from extensive.models import Potential
@@ -46,6 +49,17 @@ class Grid:
     pitch_A: tuple[float, float]
     network: FoldedNetwork
     whole: bool  # small enough to be evaluated in one piece
+    axes: SkewAxes | None = None  # of sheared pixels: positions then are along their rows and columns
+
+    @property
+    def cosine(self) -> float:
+        """Of the angle between rows and columns of pixels."""
+        return 0.0 if self.axes is None else self.axes.cosine
+
+    @property
+    def twist(self) -> int:
+        """How many pixels further along a row the next period up begins."""
+        return 0 if self.axes is None else self.axes.torus.twist
 
 
 class BlockEngine:
@@ -79,7 +93,7 @@ class BlockEngine:
         self.context_px = potential.network.context_px
         self.sigma_A = potential.config.sigma_A
         self._channel, self._weight, self._reference = _element_tables(potential)
-        self._grids: OrderedDict[tuple[float, float], Grid] = OrderedDict()
+        self._grids: OrderedDict[tuple[float, ...], Grid] = OrderedDict()
         self._fingerprint = ""
 
     @property
@@ -117,21 +131,43 @@ class BlockEngine:
         network = FoldedNetwork(self.potential.network, features, self.dtype, self.device)
         whole = height * width <= DIRECT_BLOCKS * self.block_px**2
         grid = Grid(key, (height, width), (key[1] / height, key[0] / width), network, whole)
+        return self._kept(key, grid)
+
+    def _kept(self, key: tuple[float, ...], grid: Grid) -> Grid:
         self._grids[key] = grid
         if len(self._grids) > CACHED_GRIDS:
             self._grids.popitem(last=False)
         return grid
 
-    def direct_energy(self, atoms: Atoms) -> float:
+    def sheared_grid(self, axes: SkewAxes) -> Grid:
+        """The image grid of sheared pixels, kept likewise."""
+        key = (*axes.pixels_A.ravel().tolist(), *axes.torus.shape, axes.torus.twist)
+        if key in self._grids:
+            self._grids.move_to_end(key)
+            return self._grids[key]
+        config, (height, width) = self.potential.config, axes.torus.shape
+        features = None
+        if config.pitch_channels:
+            features = pixel_features(torch.from_numpy(axes.pixels_A)[None], config.pixel_size_A)[0]
+        network = FoldedNetwork(self.potential.network, features, self.dtype, self.device)
+        # An image of few rows has no strips.
+        whole = height * width <= DIRECT_BLOCKS * self.block_px**2 or height < self.context_px
+        return self._kept(key, Grid(axes.cell, axes.torus.shape, axes.pitch_A, network, whole, axes))
+
+    def grid_of(self, source: Source) -> Grid:
+        """The image grid of what `source` gives atoms of."""
+        return self.grid(source.cell) if source.axes is None else self.sheared_grid(source.axes)
+
+    def direct_energy(self, atoms: Atoms | Placed) -> float:
         """Energy (eV) with the whole cell as one image: for small cells, and as the check of the streamed
         one.
         """
-        lengths = atoms.cell.array
-        grid = self.grid((lengths[0, 0], lengths[1, 1]))
+        placed = self.potential.lay(atoms)
+        source = AtomsSource(placed)
+        grid = self.grid_of(source)
         with torch.inference_mode(), torch_threads(self.threads):
-            positions = torch.from_numpy(atoms.positions[:, :2])
-            total = float(self.whole_cell(positions, atoms.numbers, grid))
-        return self.reference_eV(atoms.numbers) + self.potential.energy_scale_eV * total
+            total = float(self.whole_cell(torch.from_numpy(source.along), placed.numbers, grid))
+        return (self.reference_eV(placed.numbers) + self.potential.energy_scale_eV * total) / placed.copies
 
     def reference_eV(self, numbers: np.ndarray) -> float:
         """Sum of the per-element reference energies (eV) of atoms; InputError for an element unknown to the
@@ -171,9 +207,9 @@ class BlockEngine:
         n_channels = self.potential.config.image_channels
         image = scatter_periodic(
             positions.to(self.device), channel, weight, grid.shape, grid.pitch_A, self.sigma_A, n_channels,
-            self.image_dtype,
+            self.image_dtype, grid.cosine, grid.twist,
         )  # fmt: skip
-        patches = grid.network.whole_patches(image.permute(2, 0, 1)[None])
+        patches = grid.network.whole_patches(image.permute(2, 0, 1)[None], grid.twist)
         return total_energy(patches.sum(dim=(2, 3), dtype=torch.float64)[0])
 
     def block_image(
@@ -187,14 +223,16 @@ class BlockEngine:
         offset = positions.new_tensor([c * grid.pitch_A[1], c * grid.pitch_A[0]])
         padded = (shape[0] + 2 * c, shape[1] + 2 * c)
         image = scatter_open(
-            positions + offset, channel, weight, padded, grid.pitch_A, self.sigma_A, n_channels, self.image_dtype
-        )
+            positions + offset, channel, weight, padded, grid.pitch_A, self.sigma_A, n_channels, self.image_dtype,
+            grid.cosine,
+        )  # fmt: skip
         return image.permute(2, 0, 1)[None]
 
     def halo_A(self, grid: Grid) -> tuple[float, float]:
         """How far (along y, along x; Angstrom) outside a block atoms still matter to it."""
         return tuple(
-            (self.context_px + window_half(self.sigma_A, pitch, self.image_dtype) + 1) * pitch for pitch in grid.pitch_A
+            (self.context_px + window_half(self.sigma_A, pitch, self.image_dtype, grid.cosine) + 1) * pitch
+            for pitch in grid.pitch_A
         )
 
 

@@ -19,16 +19,17 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import all_changes
+from ase.data import chemical_symbols
 
 from extensive.errors import InputError
-from extensive.images.placement import Placed, place
+from extensive.images.placement import MOST_ATOMS, Grid, Placed, place
 from extensive.inference import Engine
 from extensive.inference.shifts import drawings_for, drawings_of, knows_exchange, turned_back
 from extensive.models import Potential, load_model
 from extensive.models.devices import pick_device
 from extensive.models.domain import check_bonds, largest_pitch
 from extensive.paths import model_folders
-from extensive.structures.frame import check_no_chain, frame_of, name_of
+from extensive.structures.frame import Frame, check_no_chain, frame_of, name_of
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Beyond this many atoms, the image of an ednn is evaluated block by block, in bounded memory.
@@ -60,18 +61,30 @@ def check_domain(atoms: Atoms, potential: Potential, extrapolate: bool = False, 
 
     With `extrapolate` a sheet of other strain or size is let pass; shape, elements and overlaps never are.
     """
-    name = f"structure {name_of(atoms, name)}"
-    frame = frame_of(atoms, name.removeprefix("structure "))
+    name = name_of(atoms, name)
+    frame = frame_of(atoms, name)
+    grid = check_frame(frame, atoms.numbers, potential, extrapolate, f"structure {name}")
+    return place(frame, atoms.numbers, grid)
+
+
+def check_frame(
+    frame: Frame,
+    numbers: np.ndarray,
+    potential: Potential,
+    extrapolate: bool,
+    name: str,
+    most_atoms: int = MOST_ATOMS,
+) -> Grid:
+    """The model's grid of a sheet in its frame, atoms of `numbers` (N,); InputError as by `check_domain`."""
     check_no_chain(frame, name)
-    strange = sorted(set(atoms.get_chemical_symbols()) - set(potential.elements))
+    strange = sorted({chemical_symbols[number] for number in np.unique(numbers)} - set(potential.elements))
     if strange:
         raise InputError(f"{name}: element {strange[0]} is unknown to the model, which knows {potential.elements}")
-    grid = potential.grid_of(frame, name)
-    placed = place(frame, atoms.numbers, grid)
-    if not extrapolate and placed.upright:
-        _check_cell(placed.cell, potential, name)
+    grid = potential.grid_of(frame, name, most_atoms)
+    if not extrapolate and grid.periods is None:
+        _check_cell(np.linalg.norm(grid.cells @ frame.vectors, axis=1), potential, name)
     check_bonds(frame, grid.turn, potential.metadata, name, extrapolate, knows_exchange(potential))
-    return placed
+    return grid
 
 
 def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 from ase import Atoms
 
+from extensive.images.placement import Placed
 from extensive.inference.blocks import BlockEngine
 from extensive.inference.forces import blockwise_forces
 from extensive.inference.sources import AtomsSource
 from extensive.inference.stream import stream_energy
-from extensive.structures.frame import frame_of as check_sheet
 
 
 class Engine(BlockEngine):
@@ -18,18 +18,20 @@ class Engine(BlockEngine):
     number. Raises InputError for a model that cannot be fused.
     """
 
-    def energy(self, atoms: Atoms) -> float:
-        """Energy (eV) of a flat periodic sheet of any size; InputError for what is none, or an unknown
-        element.
-        """
-        check_sheet(atoms)
-        lengths = atoms.cell.array
-        grid = self.grid((lengths[0, 0], lengths[1, 1]))
-        if not grid.whole:
-            return stream_energy(self, AtomsSource(atoms)).energy_eV
-        return self.direct_energy(atoms)
+    def energy(self, atoms: Atoms | Placed) -> float:
+        """Energy (eV) of a flat periodic sheet of any size, or of one that the potential has laid on its grid.
 
-    def energy_and_forces(self, atoms: Atoms) -> tuple[float, np.ndarray]:
-        """Energy (eV) and forces (N, 3) (eV/Angstrom; zero out of the plane), in memory bounded by a block's."""
-        check_sheet(atoms)
+        Raises InputError for what is none, or an unknown element.
+        """
+        placed = self.potential.lay(atoms)
+        source = AtomsSource(placed)
+        if not self.grid_of(source).whole:
+            return stream_energy(self, source).energy_eV / placed.copies
+        return self.direct_energy(placed)
+
+    def energy_and_forces(self, atoms: Atoms | Placed) -> tuple[float, np.ndarray]:
+        """Energy (eV) and forces (N, 3) (eV/Angstrom; zero out of the plane), in memory bounded by a block's.
+
+        Forces are in the user's axes; of a sheet that is laid already, in those of its grid's plane.
+        """
         return blockwise_forces(self, atoms)

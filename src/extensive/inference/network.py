@@ -7,6 +7,7 @@ gained nothing.)
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -36,7 +37,7 @@ class FoldedNetwork:
     """What patches of padded images add, equal to that of an EDNN whose form is 'convolutional'."""
 
     def __init__(self, network: EDNN, pitch: Tensor | None, dtype: torch.dtype, device: torch.device) -> None:
-        """`pitch`: features (2,) of the images to come, or None for a network that is not told them."""
+        """`pitch`: features (2,) of the images to come or, of sheared pixels, (3,); None if it is not told them."""
         self.stride, self.context_px, self.dtype = network.stride, network.context_px, dtype
         self.readout = network.config.readout
         trunk, double = network.tile_network, torch.float64
@@ -63,22 +64,29 @@ class FoldedNetwork:
         first = _place(scaled, dtype, device), bias.to(dtype).to(device)
         self.stem[0] = self.stem[0]._replace(weight=first[0], bias=first[1])
         area = (network.stride * network.config.pixel_size_A) ** 2 / (2.0 * math.pi * network.config.sigma_A**2)
-        self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch.sum()) / 10.0))
+        self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch[:2].sum()) / 10.0))
 
     def patches(self, image: Tensor) -> Tensor:
         """What every s x s patch adds (see `EDNN.tile_parts`), (B, K, H / s, W / s), of (B, C, H + 2c, W + 2c)."""
         return self._patches(image, _conv, whole=False)
 
-    def whole_patches(self, image: Tensor) -> Tensor:
-        """The same from whole periodic images (1, C, H, W): each layer wraps around, and nothing is computed twice."""
-        return self._patches(image, _wrapped_conv, whole=True)
+    def whole_patches(self, image: Tensor, twist: int = 0) -> Tensor:
+        """The same from whole periodic images (1, C, H, W): each layer wraps around, and nothing is computed twice.
 
-    def _patches(self, image: Tensor, conv: Callable[[Tensor, Layer], Tensor], whole: bool) -> Tensor:
-        x = conv(image.to(dtype=self.dtype, memory_format=torch.channels_last), self.stem[0])
-        for layer in self.stem[1:]:
-            x = conv(_silu(x), layer)
+        With a `twist` (pixels) top and bottom are joined that far off: see `images.oblique.Torus`.
+        """
+        return self._patches(image, _wrapped_conv, whole=True, twist=twist)
+
+    def _patches(
+        self, image: Tensor, conv: Callable[[Tensor, Layer, int], Tensor], whole: bool, twist: int = 0
+    ) -> Tensor:
+        x = conv(image.to(dtype=self.dtype, memory_format=torch.channels_last), self.stem[0], twist)
+        for before, layer in itertools.pairwise(self.stem):
+            twist //= before.stride
+            x = conv(_silu(x), layer, twist)
+        twist //= self.stem[-1].stride
         for spatial, mix in self.blocks:
-            branch = _conv(_silu(conv(F.silu(x), spatial)), mix)
+            branch = _conv(_silu(conv(F.silu(x), spatial, twist)), mix)
             x = (x if whole else x[..., spatial.pad : -spatial.pad, spatial.pad : -spatial.pad]) + branch
         for layer in self.head:
             x = _conv(_silu(x), layer)
@@ -97,15 +105,15 @@ def _place(weight: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     return weight.to(dtype).to(device).contiguous(memory_format=torch.channels_last)
 
 
-def _conv(x: Tensor, layer: Layer) -> Tensor:
+def _conv(x: Tensor, layer: Layer, twist: int = 0) -> Tensor:
     return F.conv2d(x, layer.weight, layer.bias, layer.stride, dilation=layer.dilation)
 
 
-def _wrapped_conv(x: Tensor, layer: Layer) -> Tensor:
+def _wrapped_conv(x: Tensor, layer: Layer, twist: int = 0) -> Tensor:
     """The convolution of a periodic image (1, C, H, W), whose pixels are rows of C numbers in memory."""
     (_, channels, height, width), pad = x.shape, layer.pad
     if pad:
-        index = twisted_index((height, width), 0, pad, pad, x.device)
+        index = twisted_index((height, width), twist, pad, pad, x.device)
         rows = x.permute(0, 2, 3, 1).reshape(height * width, channels).index_select(0, index.view(-1))
         x = rows.view(1, height + 2 * pad, width + 2 * pad, channels).permute(0, 3, 1, 2)
     return _conv(x, layer)

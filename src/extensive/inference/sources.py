@@ -3,18 +3,25 @@
 A source has `cell` (Lx, Ly) in Angstrom, `fingerprint` (what a checkpoint depends on) and
 `atoms_between(y_low, y_high)`, the atoms with y_low <= y < y_high, periodic images included at their shifted
 y: positions (N, 2) float64 with 0 <= x < Lx, and atomic numbers (N,). extensive.structures.sheet generates
-such sheets.
+such sheets. Where pixels are sheared, x and y are along their rows and columns: `axes`, which is None elsewhere.
 """
 
+import itertools
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from ase import Atoms
 
+from extensive.errors import InputError
+from extensive.images.oblique import SkewAxes, torus_of
+from extensive.images.placement import Grid, Placed, aligned, place
 from extensive.inference.xyz import XYZHeader, read_header, read_in_chunks
 from extensive.io import digest
+from extensive.structures.frame import FLAT_TOLERANCE_A, Frame, frame_of
 
 ROW_DTYPE = np.dtype([("y", "f8"), ("x", "f8"), ("number", "u1")])
 
@@ -23,6 +30,7 @@ class Source(Protocol):
     """What the streamed evaluation asks of a sheet."""
 
     cell: tuple[float, float]
+    axes: SkewAxes | None
     fingerprint: str
 
     def atoms_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,51 +39,71 @@ class Source(Protocol):
 
 
 def _band(y_low: float, y_high: float, length: float):
-    """Parts of the band as (low, high, shift) with 0 <= low < high <= length, one for each periodic image."""
+    """Parts of the band as (low, high, period) with 0 <= low < high <= length, one for each period that it meets."""
     first, last = int(np.floor(y_low / length)), int(np.ceil(y_high / length))
     for image in range(first, last):
         low, high = max(y_low - image * length, 0.0), min(y_high - image * length, length)
         if low < high:
-            yield low, high, image * length
+            yield low, high, image
 
 
 class AtomsSource:
-    """A structure in memory, sorted by y once."""
+    """A structure in memory, sorted by y once. Raises InputError for Atoms whose cell is not along x and y: a potential
+    lays those (`Potential.lay`).
+    """
 
-    def __init__(self, atoms: Atoms) -> None:
-        lengths = np.diag(atoms.cell)[:2]
-        self.cell = (float(lengths[0]), float(lengths[1]))
-        positions = np.mod(atoms.positions[:, :2], lengths)
-        # np.mod of a tiny negative number rounds up to the length itself.
-        positions[positions >= lengths] = 0.0
+    def __init__(self, atoms: Atoms | Placed) -> None:
+        placed = atoms if isinstance(atoms, Placed) else aligned(atoms)
+        self.axes: SkewAxes | None = None
+        self.copies = placed.copies  # cells of the user's sheet in this one
+        if placed.upright:
+            lengths = placed.cell
+            self.along = placed.positions  # (N, 2) | along rows and columns, in the atoms' order
+            positions = np.mod(placed.positions, lengths)
+            # np.mod of a tiny negative number rounds up to the length itself.
+            positions[positions >= lengths] = 0.0
+            self.cell = (float(lengths[0]), float(lengths[1]))
+        else:
+            self.axes = SkewAxes(torus_of(placed.periods), placed.pixels_A)
+            self.along = positions = self.axes.wrapped(placed.positions)
+            self.cell = self.axes.cell
         self.order = np.argsort(positions[:, 1], kind="stable")
         self._positions = positions[self.order]
-        self._numbers = atoms.numbers[self.order].astype(np.uint8)
-        self.fingerprint = digest([list(self.cell), len(atoms), float(positions.sum()), int(atoms.numbers.sum())])
+        self._numbers = placed.numbers[self.order].astype(np.uint8)
+        self.fingerprint = digest([list(self.cell), len(placed), float(positions.sum()), int(placed.numbers.sum())])
 
     def indices_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
-        """Indices (N,) in order of y, and shifts of y (N,), of the atoms of the band."""
+        """Indices (N,) in order of y, and numbers of the periods (N,), of the atoms of the band."""
         y = self._positions[:, 1]
-        parts, shifts = [np.empty(0, np.int64)], [np.empty(0)]
-        for low, high, shift in _band(y_low, y_high, self.cell[1]):
+        parts, periods = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for low, high, period in _band(y_low, y_high, self.cell[1]):
             part = np.arange(*np.searchsorted(y, [low, high]))
             parts.append(part)
-            shifts.append(np.full(len(part), shift))
-        return np.concatenate(parts), np.concatenate(shifts)
+            periods.append(np.full(len(part), period))
+        return np.concatenate(parts), np.concatenate(periods)
 
     def atoms_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
         """Positions (N, 2) and numbers (N,) of the band, periodic images included."""
-        index, shift = self.indices_between(y_low, y_high)
-        positions = self._positions[index]
-        positions[:, 1] += shift
-        return positions, self._numbers[index]
+        index, period = self.indices_between(y_low, y_high)
+        return shifted(self._positions[index], period, self.cell, self.axes), self._numbers[index]
+
+
+def shifted(
+    positions: np.ndarray, period: np.ndarray | int, cell: tuple[float, float], axes: SkewAxes | None
+) -> np.ndarray:
+    """Positions (N, 2) in the periods of these numbers, in place: up by so many cells and, with a twist, along x."""
+    positions[:, 1] += period * cell[1]
+    if axes is not None:
+        x = np.mod(positions[:, 0] + period * axes.twist_A, cell[0])
+        positions[:, 0] = np.where(x >= cell[0], 0.0, x)
+    return positions
 
 
 class RepeatedSource:
     """nx x ny copies of a structure in memory, never held whole."""
 
     def __init__(self, atoms: Atoms, nx: int, ny: int) -> None:
-        self._cell = AtomsSource(atoms)
+        self._cell, self.axes = AtomsSource(aligned(atoms)), None
         self._nx, self._ny = nx, ny
         self.cell = (self._cell.cell[0] * nx, self._cell.cell[1] * ny)
         self.fingerprint = digest([self._cell.fingerprint, nx, ny])
@@ -93,24 +121,65 @@ class FileSource:
     """One structure of a plain extended XYZ file of any size, sorted into bands on disk in one pass.
 
     Memory is that of one chunk of lines; the disk holds 17 bytes an atom while the source lives (`close`
-    removes it). Raises InputError naming the file and line for what is not an orthogonal sheet in extended
-    XYZ.
+    removes it). `grid_of` says of the sheet's frame, as the first chunk shows it, on which grid it is laid; without it
+    only sheets in an orthogonal cell along x and y are taken. Raises InputError naming the file and line for what is no
+    flat sheet in extended XYZ.
     """
 
-    def __init__(self, path: str | Path, band_A: float = 20.0, chunk_atoms: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        band_A: float = 20.0,
+        chunk_atoms: int = 1_000_000,
+        grid_of: Callable[[Frame, np.ndarray], Grid] | None = None,
+    ) -> None:
         self._header: XYZHeader = read_header(path)
-        self.cell = self._header.cell
+        self._path = path
+        chunks = read_in_chunks(path, self._header, chunk_atoms)
+        first = next(chunks)
+        atoms = Atoms(first[1], positions=first[0], cell=self._header.cell, pbc=self._header.pbc)
+        self._frame = frame_of(atoms, str(path))
+        self._low = self._high = float(atoms.positions[0] @ self._frame.axes[2])
+        if grid_of is not None:
+            self._grid = grid_of(self._frame, atoms.numbers)
+        elif self._frame.aligned:
+            self._grid = Grid(0.0, np.eye(2, dtype=int))
+        else:
+            raise InputError(f"{path}: the cell {self._header.cell.tolist()} is not orthogonal along x and y")
+        placed = self._placed(*first)
+        self.axes = None if placed.upright else SkewAxes(torus_of(placed.periods), placed.pixels_A)
+        self.cell = (float(placed.cell[0]), float(placed.cell[1])) if placed.upright else self.axes.cell
         self.fingerprint = digest([str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns])
         self._folder = tempfile.TemporaryDirectory(prefix="extensive-sheet-")
         # Few enough files that each chunk leaves long runs in each.
         self._n_bands = int(np.clip(self.cell[1] / band_A, 1, 4096))
         self._band_A = self.cell[1] / self._n_bands
-        for positions, numbers in read_in_chunks(path, self._header, chunk_atoms):
-            self._sort_in(positions, numbers)
+        for chunk in itertools.chain([first], chunks):
+            placed = self._placed(*chunk)
+            self._sort_in(placed.positions, placed.numbers)
+
+    def _placed(self, positions: np.ndarray, numbers: np.ndarray) -> Placed:
+        """A chunk of atoms, positions (n, 3), on the sheet's grid. Raises InputError for atoms out of the plane."""
+        axes, across = self._frame.axes, self._frame.across
+        if across is not None:
+            turns = np.rint((positions @ axes[2] - self._low) / (across @ axes[2]))
+            positions = positions - turns[:, None] * across
+        heights = positions @ axes[2]
+        self._low, self._high = min(self._low, float(heights.min())), max(self._high, float(heights.max()))
+        if self._high - self._low > FLAT_TOLERANCE_A:
+            raise InputError(
+                f"{self._path}: atoms spread {self._high - self._low:.3f} A along the normal; the image knows flat"
+                f" sheets only (at most {FLAT_TOLERANCE_A} A)"
+            )
+        in_plane = positions @ axes[:2].T if not self._frame.aligned else positions[:, :2]
+        return place(replace(self._frame, positions=in_plane), numbers, self._grid)
 
     def _sort_in(self, positions: np.ndarray, numbers: np.ndarray) -> None:
-        wrapped = np.mod(positions, self.cell)
-        wrapped[wrapped >= np.asarray(self.cell)] = 0.0
+        if self.axes is None:
+            wrapped = np.mod(positions, self.cell)
+            wrapped[wrapped >= np.asarray(self.cell)] = 0.0
+        else:
+            wrapped = self.axes.wrapped(positions)
         band = np.minimum((wrapped[:, 1] / self._band_A).astype(np.int64), self._n_bands - 1)
         order = np.argsort(band, kind="stable")
         rows = np.empty(len(order), ROW_DTYPE)
@@ -126,13 +195,13 @@ class FileSource:
     def atoms_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
         """Positions (N, 2) and numbers (N,) of the band, periodic images included."""
         positions, numbers = [np.empty((0, 2))], [np.empty(0, np.uint8)]
-        for low, high, shift in _band(y_low, y_high, self.cell[1]):
+        for low, high, period in _band(y_low, y_high, self.cell[1]):
             for band in range(int(low / self._band_A), min(int(high / self._band_A) + 1, self._n_bands)):
                 if not self._file(band).is_file():
                     continue
                 rows = np.fromfile(self._file(band), ROW_DTYPE)
                 rows = rows[(rows["y"] >= low) & (rows["y"] < high)]
-                positions.append(np.stack([rows["x"], rows["y"] + shift], axis=1))
+                positions.append(shifted(np.stack([rows["x"], rows["y"]], axis=1), period, self.cell, self.axes))
                 numbers.append(rows["number"])
         return np.concatenate(positions), np.concatenate(numbers)
 

@@ -78,7 +78,7 @@ def stream_energy(
     removes it once the result is written. `on_strip` is called with each finished strip and its sums in eV.
     """
     started = time.perf_counter()
-    grid = engine.grid(source.cell)
+    grid = engine.grid_of(source)
     todo = strips(grid.shape[0], engine.block_px, n_ranks, rank)
     key = digest([engine.fingerprint, source.fingerprint, grid.shape, engine.block_px, n_ranks, rank])
     done = Checkpoint.open(checkpoint, key)

@@ -17,13 +17,14 @@ class XYZHeader:
     """The first two lines of a file, as far as a sheet needs them."""
 
     n_atoms: int
-    cell: tuple[float, float]  # Lx, Ly, Angstrom
+    cell: np.ndarray  # (3, 3) | rows: cell vectors, Angstrom
+    pbc: tuple[bool, bool, bool]
     symbol_column: int
     position_column: int
 
 
 def read_header(path: str | Path) -> XYZHeader:
-    """Number of atoms, orthogonal in-plane cell and columns; InputError names the file and what is wrong."""
+    """Number of atoms, cell and columns; InputError names the file and what is wrong."""
     try:
         with open(path) as stream:
             count, comment = stream.readline(), stream.readline()
@@ -38,8 +39,8 @@ def read_header(path: str | Path) -> XYZHeader:
         cell = np.array(lattice.group(1).split(), float).reshape(3, 3)
     except ValueError as error:
         raise InputError(f"{path}: Lattice={lattice.group(1)!r} is not nine numbers") from error
-    if np.abs(cell - np.diag(np.diag(cell))).max() > 1e-6 or min(cell[0, 0], cell[1, 1]) <= 0:
-        raise InputError(f"{path}: the cell {cell.tolist()} is not orthogonal; use diag(Lx, Ly, Lz)")
+    said = re.search(r'\bpbc="?([TtFf10][^\s"]*\s+[TtFf10]\S*\s+[TtFf10][^\s"]*)', comment)
+    pbc = tuple(flag[0] in "Tt1" for flag in said.group(1).split()) if said else (True, True, True)
     properties = re.search(r"Properties=(\S+)", comment)
     fields = (properties.group(1) if properties else "species:S:1:pos:R:3").split(":")
     column, columns = 0, {}
@@ -48,12 +49,12 @@ def read_header(path: str | Path) -> XYZHeader:
         column += int(width)
     if "species" not in columns or "pos" not in columns:
         raise InputError(f"{path}: Properties={':'.join(fields)} lacks species or pos")
-    return XYZHeader(int(count), (float(cell[0, 0]), float(cell[1, 1])), columns["species"], columns["pos"])
+    return XYZHeader(int(count), cell, pbc, columns["species"], columns["pos"])
 
 
 def read_in_chunks(path: str | Path, header: XYZHeader, chunk_atoms: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions (n, 2) and atomic numbers (n,) of the first structure, `chunk_atoms` at a time."""
-    use = [header.symbol_column, header.position_column, header.position_column + 1]
+    """Positions (n, 3) and atomic numbers (n,) of the first structure, `chunk_atoms` at a time."""
+    use = [header.symbol_column, *(header.position_column + axis for axis in range(3))]
     reader = pd.read_csv(
         path,
         sep=r"\s+",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from extensive.errors import InputError
 from extensive.images.oblique import Torus, pixel_features, rasterize_oblique, torus_of
-from extensive.images.placement import Grid, Placed, choose_grid, place
+from extensive.images.placement import MOST_ATOMS, Grid, Placed, choose_grid, place
 from extensive.images.raster import (
     AtomBatch,
     batch_of,
@@ -143,14 +143,17 @@ class Potential(nn.Module):
         """Angle from x (radians) at which the network knows zigzag rows; None: along x and y."""
         return known_zigzag(self.config.symmetry, self.metadata)
 
-    def grid_of(self, frame: Frame, name: str = "structure") -> Grid:
-        """The pixel grid that a sheet is drawn on. Raises InputError where there is none that the network takes."""
+    def grid_of(self, frame: Frame, name: str = "structure", most_atoms: int = MOST_ATOMS) -> Grid:
+        """The pixel grid that a sheet is drawn on, of several cells only up to `most_atoms`.
+
+        Raises InputError where there is none that the network takes.
+        """
         size, multiple = self.config.pixel_size_A, self.multiple_px
         allowed = None
         if self.config.network == "ednn":
             allowed = largest_pitch(multiple, size, self.metadata)
         shears = getattr(self.network, "can_fuse", False)
-        grid = choose_grid(frame, size, multiple, self.zigzag, allowed, shears)
+        grid = choose_grid(frame, size, multiple, self.zigzag, allowed, shears, most_atoms)
         if grid is None:
             takes = "no grid of nearly square pixels has its periods; repeat the cell"
             if not shears:

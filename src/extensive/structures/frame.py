@@ -37,6 +37,7 @@ class Frame:
     axes: np.ndarray  # (3, 3) | rows: x, y of the plane and its normal, in the user's axes
     vectors: np.ndarray  # (2, 2) | rows: period vectors, Angstrom; the second is to the left of the first
     positions: np.ndarray  # (N, 2) | Angstrom
+    across: np.ndarray | None  # (3,) | period vector across the sheet in the user's axes; None where it has none
     aligned: bool  # an orthogonal cell whose axes are x and y: the plane's are the user's, and nothing is turned
 
     def __len__(self) -> int:
@@ -47,6 +48,10 @@ class Frame:
         if self.aligned:
             return np.column_stack([in_plane, np.zeros(len(in_plane))])
         return in_plane @ self.axes[:2]
+
+    def in_plane(self, vectors: np.ndarray) -> np.ndarray:
+        """Forces or other vectors (N, 3) of the user's axes as (N, 2) of the plane."""
+        return vectors[:, :2] if self.aligned else vectors @ self.axes[:2].T
 
     @cached_property
     def bonds(self) -> BondList:
@@ -89,13 +94,15 @@ def frame_of(atoms: Atoms, name: str | None = None) -> Frame:
     normal_axis = _normal_axis(atoms, cell, what)
     aligned = normal_axis == 2 and is_aligned(cell)
     axes, vectors = (np.eye(3), cell[:2, :2].copy()) if aligned else _axes(cell, normal_axis)
-    heights, turns = _heights(atoms.positions, cell, axes[2], normal_axis, bool(atoms.pbc[normal_axis]))
+    periodic = bool(atoms.pbc[normal_axis])
+    heights, turns = _heights(atoms.positions, cell, axes[2], normal_axis, periodic)
     _check_flat(heights, what)
+    across = cell[normal_axis] if periodic and abs(cell[normal_axis] @ axes[2]) > ALIGNED_A else None
     if aligned and not turns.any():
-        return Frame(axes, vectors, atoms.positions[:, :2], True)
+        return Frame(axes, vectors, atoms.positions[:, :2], across, True)
     # Atoms beyond the boundary are brought to the others by whole periods.
     positions = atoms.positions - turns[:, None] * cell[normal_axis]
-    return Frame(axes, vectors, positions @ axes[:2].T, aligned)
+    return Frame(axes, vectors, positions @ axes[:2].T, across, aligned)
 
 
 def bonds(atoms: Atoms) -> Bonds:
@@ -146,8 +153,8 @@ def _normal_axis(atoms: Atoms, cell: np.ndarray, what: str) -> int:
         gaps.append(period - spread)
     flat = [axis for axis in range(3) if spreads[axis] <= FLAT_TOLERANCE_A and gaps[axis] >= LEAST_GAP_A]
     if flat:
-        # A sheet seen along its normal; a chain has two such axes and is told from a sheet by `check_no_chain`.
-        return max(flat, key=lambda axis: gaps[axis])
+        # A chain has two such axes, and is told from a sheet by `check_no_chain`.
+        return 2 if 2 in flat else max(flat, key=lambda axis: gaps[axis])
     wide = [axis for axis in range(3) if gaps[axis] >= LEAST_GAP_A]
     if wide:
         return min(wide, key=lambda axis: spreads[axis])

@@ -72,6 +72,7 @@ class PorousSheet:
     seed: int = 0
     displacement_A: float = 0.0
     lattice_constant: float = LATTICE_CONSTANTS_A["graphene"]
+    axes = None  # its pixels lie along x and y; see inference.sources
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 2 or min(self.blocks) < 1:

@@ -53,7 +53,7 @@ def ceilings(threads: int, device: str = "cpu") -> dict[str, float]:
 
 def flop_per_atom(engine: Engine, source: Source, n_atoms: int) -> float:
     """Arithmetic of the convolutions (2 per multiply-add) for each atom of a sheet, without contexts of blocks."""
-    grid = engine.grid(source.cell)
+    grid = engine.grid_of(source)
     side, total = 1, 0.0
     patches = grid.shape[0] * grid.shape[1]
     layers = [*grid.network.stem, *(layer for block in grid.network.blocks for layer in block)]
@@ -65,7 +65,7 @@ def flop_per_atom(engine: Engine, source: Source, n_atoms: int) -> float:
 
 def breakdown(engine: Engine, source: Source) -> dict[str, Any]:
     """Microseconds per atom on one core (or the GPU) of each part of a streamed evaluation, from one inner block."""
-    grid, wait = engine.grid(source.cell), _synchronise(engine.device.type)
+    grid, wait = engine.grid_of(source), _synchronise(engine.device.type)
     strip = strips(grid.shape[0], engine.block_px)[0]
     halo_y = engine.halo_A(grid)[0]
     low, high = strip.first * grid.pitch_A[0] - halo_y, strip.last * grid.pitch_A[0] + halo_y

@@ -1,17 +1,23 @@
 """The papers' largest system: the energy of a sheet over a square micrometre, timed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from extensive.inference import Engine, FileSource, SheetEnergy, Source, stream_energy
+from extensive.images.placement import Grid
+from extensive.inference import AtomsSource, Engine, FileSource, SheetEnergy, Source, stream_energy
+from extensive.inference.calculator import ATOMS_IN_ONE_IMAGE, check_domain, check_frame
+from extensive.inference.xyz import read_header
 from extensive.io import atomic_path
 from extensive.keys import TIMING_COLUMNS
 from extensive.models import load_model
+from extensive.structures.frame import Frame
 from extensive.structures.sheet import PorousSheet, square_micrometre_sheet
+from extensive.structures.user_files import read_any
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import Timing, cells_of_atoms
 
@@ -49,6 +55,9 @@ def evaluate_sheet(
     """
     engine = Engine(load_model(model, device), dtype, device, threads)
     result = stream_energy(engine, source, checkpoint, progress)
+    if isinstance(source, AtomsSource) and source.copies > 1:
+        sums = tuple(value / source.copies for value in result.sums_eV)
+        result = replace(result, sums_eV=sums, n_atoms=result.n_atoms // source.copies)
     row = SheetTiming(
         "ednn-streamed",
         device,
@@ -78,6 +87,34 @@ def sheet_of_config(section: dict[str, Any], model: str | Path, device: str, che
     return row
 
 
-def file_source(path: str | Path) -> FileSource:
-    """A user's own sheet, streamed from plain extended XYZ."""
-    return FileSource(path)
+def file_source(
+    path: str | Path, model: str | Path | None = None, extrapolate: bool = False
+) -> FileSource | AtomsSource:
+    """A user's own sheet: plain extended XYZ, streamed where it is large, or any other format of the reader.
+
+    With a `model` the sheet is checked as `predict` does, by its first million atoms, and laid on the model's grid;
+    without, it must lie along x and y. Raises InputError naming the file.
+    """
+    potential = None if model is None else load_model(model)
+    if not is_plain_xyz(path) or (read_header(path).n_atoms <= ATOMS_IN_ONE_IMAGE and potential is not None):
+        atoms = read_any(path)[0]
+        if potential is None:
+            return AtomsSource(atoms)
+        return AtomsSource(check_domain(atoms, potential, extrapolate, str(path)))
+    if potential is None:
+        return FileSource(path)
+
+    def grid_of(frame: Frame, numbers: np.ndarray) -> Grid:
+        # One cell: a large one has a good grid of its own.
+        return check_frame(frame, numbers, potential, extrapolate, str(path), most_atoms=1)
+
+    return FileSource(path, grid_of=grid_of)
+
+
+def is_plain_xyz(path: str | Path) -> bool:
+    """Whether a file begins as plain XYZ does, with a number of atoms; False for one that is not there."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.readline(40).strip().isdigit() and not str(path).endswith(".gz")
+    except (OSError, UnicodeDecodeError):
+        return False
