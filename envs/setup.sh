@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up the Python environment .venv in the repository's root; safe to repeat, silent work only when needed.
 # Usage: envs/setup.sh run|test|bench     (test adds what the tests need, bench what networks are compared with)
+# With INSTALL=1 or CI=true it installs missing system packages; otherwise it names them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,8 @@ case "$purpose" in
     bench) extras="workflow,dft,bench" ;;
     *) fail "unknown purpose '$purpose'; expected run, test or bench" ;;
 esac
+
+may_install() { [ "${INSTALL:-}" = 1 ] || [ "${CI:-}" = true ]; }
 
 # --- system packages: a Python of 3.11 or later with venv and headers, and a C++ compiler for GPAW's extension
 find_python() {
@@ -41,8 +44,9 @@ missing_packages() {
 # GPAW on several processes (MPI) is for large cells on clusters; here it is only tested, so going without is no error.
 find_mpi() {
     command -v mpic++ >/dev/null 2>&1 && return
-    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 || { say "no mpic++: tests of MPI will be skipped"; return 1; }
-    say "installing Open MPI for the tests"
+    may_install && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 \
+        || { say "no mpic++: tests of MPI will be skipped (INSTALL=1 as root installs libopenmpi-dev and openmpi-bin)"; return 1; }
+    say "installing system packages for the tests of MPI: libopenmpi-dev openmpi-bin"
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libopenmpi-dev openmpi-bin; } \
         >/dev/null 2>&1 || { say "Open MPI could not be installed: tests of MPI will be skipped"; return 1; }
 }
@@ -57,6 +61,7 @@ build_with_mpi() {
 
 missing=$(missing_packages | xargs)
 if [ -n "$missing" ]; then
+    [ "$purpose" = run ] || may_install || fail "missing system packages: $missing; install them, or let INSTALL=1 do so"
     sudo=""
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null && sudo="sudo -n" \

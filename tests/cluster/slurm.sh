@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real Slurm on this machine alone, for tests: munge, one controller and one node, all on loopback, from Debian's packages.
-#   slurm.sh start FOLDER    installs what is missing, writes /etc/slurm/slurm.conf, starts the daemons; their state is in FOLDER
+#   slurm.sh start FOLDER    writes /etc/slurm/slurm.conf and starts the daemons, whose state is in FOLDER; with INSTALL=1
+#                            or CI=true it installs what is missing before
 #   slurm.sh stop  FOLDER    cancels all jobs, ends the daemons that it started and removes the configuration
 # Needs root (munged runs as its own user). Exit status 3: it cannot be had here, and the last line says why.
 # An existing /etc/slurm/slurm.conf is somebody's cluster and is never touched, unless these tests wrote it and were
@@ -17,9 +18,10 @@ cannot() { echo "no Slurm here: $*" >&2; exit 3; }
 install_packages() {
     command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v sbatch >/dev/null \
         && command -v munged >/dev/null && return
+    local packages="slurmctld slurmd slurm-client munge"
+    [ "${INSTALL:-}" = 1 ] || [ "${CI:-}" = true ] || cannot "needs Debian's $packages; INSTALL=1 installs them"
     command -v apt-get >/dev/null || cannot "slurmctld is not installed, and there is no apt-get"
     export DEBIAN_FRONTEND=noninteractive
-    local packages="slurmctld slurmd slurm-client munge"
     # shellcheck disable=SC2086
     apt-get install -qq -y --no-install-recommends $packages >"$state/apt.log" 2>&1 \
         || { apt-get update -qq >>"$state/apt.log" 2>&1 && apt-get install -qq -y --no-install-recommends $packages >>"$state/apt.log" 2>&1; } \
