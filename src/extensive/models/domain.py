@@ -22,6 +22,8 @@ BOND_MARGIN = 0.005
 CLOSEST_MARGIN = 0.1
 # And of the mean of cos 6 theta, which is -1 or 1 for a honeycomb that lies as its cell does.
 DIRECTION_MARGIN = 0.2
+# Cells a little smaller than those of training round a little worse.
+ROUNDING_MARGIN = 1.05
 
 
 def knows_exchange(symmetry: str, metadata: Mapping[str, Any]) -> bool:
@@ -49,7 +51,9 @@ def largest_pitch(multiple_px: int, pixel_size_A: float, metadata: Mapping[str, 
         return None
     drawn = (metadata["training"]["augmentation"] or {}).get("pitch", 0.0)
     # Rounding a training cell to whole pixels moved the pitch by up to half a step, and augmentation by more.
-    return math.log1p(drawn + 0.5 * multiple_px * pixel_size_A / min(metadata["cell_range_A"][0]))
+    step = min(0.5, 0.5 * multiple_px * pixel_size_A / min(metadata["cell_range_A"][0]))
+    # Rounded down, pixels are larger by a little more than they are smaller when rounded up.
+    return max(math.log1p(drawn + step), -math.log1p(-ROUNDING_MARGIN * step))
 
 
 def measure(structures: Sequence[Atoms]) -> dict[str, Any]:

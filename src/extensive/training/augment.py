@@ -26,6 +26,8 @@ class Sheet:
     charge_e: float | None = None  # electrons that it is taught to share
     image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
     pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is turned against
+    # (2, 2) | of a cell that is no rectangle: its period vectors in these pixels, rows (x, y); `cell` is their lengths
+    periods: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -45,7 +47,12 @@ class Augmentation:
 
 def translate(sheet: Sheet, shift: np.ndarray) -> Sheet:
     """Shift all atoms by `shift` (2,), Angstrom; periodic."""
-    return replace(sheet, positions=np.mod(sheet.positions + shift, sheet.cell))
+    return replace(sheet, positions=_wrapped(sheet, sheet.positions + shift))
+
+
+def _wrapped(sheet: Sheet, positions: np.ndarray) -> np.ndarray:
+    # Images on sheared pixels take atoms wherever they are.
+    return np.mod(positions, sheet.cell) if sheet.periods is None else positions
 
 
 def mirror(sheet: Sheet, axis: int) -> Sheet:
@@ -53,12 +60,27 @@ def mirror(sheet: Sheet, axis: int) -> Sheet:
     signs = np.ones(2)
     signs[axis] = -1.0
     forces = None if sheet.forces is None else sheet.forces * signs
-    return replace(sheet, positions=np.mod(sheet.positions * signs, sheet.cell), forces=forces)
+    return replace(
+        sheet, positions=_wrapped(sheet, sheet.positions * signs), forces=forces, **_grid_turned(sheet, np.diag(signs))
+    )
+
+
+def _grid_turned(sheet: Sheet, matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """A sheared grid under a mirror or an exchange of axes (2, 2)."""
+    if sheet.periods is None:
+        return {}
+    return {
+        "periods": np.rint(sheet.periods @ matrix.T).astype(int),
+        "pixels_A": matrix @ sheet.pixels_A @ matrix.T,
+    }
 
 
 def transpose(sheet: Sheet) -> Sheet:
     """Exchange x and y, of positions, cell and forces."""
     forces = None if sheet.forces is None else sheet.forces[:, ::-1]
+    if sheet.periods is not None:
+        exchange = np.array([[0.0, 1.0], [1.0, 0.0]])
+        return replace(sheet, positions=sheet.positions[:, ::-1], forces=forces, **_grid_turned(sheet, exchange))
     return replace(sheet, positions=sheet.positions[:, ::-1], cell=sheet.cell[::-1], forces=forces)
 
 
@@ -78,7 +100,9 @@ def repeat(sheet: Sheet, nx: int, ny: int) -> Sheet:
 
 
 def repeat_to(sheet: Sheet, length_A: float) -> Sheet:
-    """Repeat a small cell until neither side is shorter than `length_A`, Angstrom."""
+    """Repeat a small cell until neither side is shorter than `length_A`, Angstrom; not one on a sheared grid."""
+    if sheet.periods is not None:
+        return sheet
     nx, ny = (max(1, int(np.ceil(length_A / side - 1e-9))) for side in sheet.cell)
     return sheet if nx == ny == 1 else repeat(sheet, nx, ny)
 

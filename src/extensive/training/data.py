@@ -11,9 +11,11 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.images.oblique import Torus
+from extensive.images.oblique import Torus, torus_of
+from extensive.images.placement import Placed, aligned
 from extensive.images.raster import AtomBatch, image_shape
 from extensive.models import Potential
+from extensive.structures.frame import frame_of
 from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_angle, draw_pitch
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import count_elements
@@ -48,9 +50,11 @@ def make_sheets(
     reference_energies: dict[str, float],
     with_forces: bool,
     charge_of: Callable[[Atoms], float | None] | None = None,
+    lay: Callable[[Atoms], Placed] = aligned,
 ) -> list[Sheet]:
     """Sheets of labelled structures; energies less the per-element energies, and charges (electrons) of `charge_of`.
 
+    `lay` brings a structure onto a grid that the network takes (`Potential.lay`), as several cells where need be.
     Raises InputError for a structure without REF_energy, or without REF_forces where forces are to be
     learned.
     """
@@ -63,14 +67,21 @@ def make_sheets(
             raise InputError(f"{name}: no {keys.REF_ENERGY}; only labelled structures can be learned from")
         if with_forces and keys.REF_FORCES not in atoms.arrays:
             raise InputError(f"{name}: no {keys.REF_FORCES}; label it with forces or set training.forces_weight: 0")
+        placed, forces = lay(atoms), None
+        if with_forces:
+            forces = np.tile(frame_of(atoms).in_plane(atoms.arrays[keys.REF_FORCES]), (placed.copies, 1))
+            forces = forces if np.array_equal(placed.rotation, np.eye(2)) else forces @ placed.rotation.T
+        charge = charge_of(atoms) if charge_of else None
         sheets.append(
             Sheet(
-                positions=atoms.positions[:, :2].copy(),
-                numbers=atoms.numbers.copy(),
-                cell=atoms.cell.lengths()[:2],
-                energy_eV=float(atoms.info[keys.REF_ENERGY]) - float(known),
-                forces=atoms.arrays[keys.REF_FORCES][:, :2].copy() if with_forces else None,
-                charge_e=charge_of(atoms) if charge_of else None,
+                positions=placed.positions.copy(),
+                numbers=placed.numbers.copy(),
+                cell=np.linalg.norm(placed.vectors, axis=1),
+                energy_eV=placed.copies * (float(atoms.info[keys.REF_ENERGY]) - float(known)),
+                forces=forces,
+                charge_e=None if charge is None else placed.copies * charge,
+                pixels_A=placed.pixels_A,
+                periods=placed.periods,
             )
         )
     return sheets
@@ -167,6 +178,8 @@ def training_batches(
     """
     ranks = ranks or Ranks()
     for members in cut_batches(rng.permutation(len(sheets)), kinds_of_cells(sheets), batch_size):
+        # Those on sheared grids of their own come last, each by itself.
+        members = sorted(members, key=lambda i: sheets[i].periods is not None)
         chosen = [sheets[i] for i in members]
         # Every rank draws for all structures, so that the draws are those of one process.
         if augmentation is not None:
@@ -175,18 +188,29 @@ def training_batches(
             chosen = [augmented(sheet, augmentation, rng, exchanged) for sheet in chosen]
             turning = augmentation.rotation_deg if progress < augmentation.rotate_until else 0.0
             pitch, angle = draw_pitch(augmentation.pitch, rng), draw_angle(turning, rng)
+            plain = [sheet for sheet in chosen if sheet.periods is None]
             turned = None
-            if angle and same_cell(chosen):
-                turned = turned_batch(chosen, angle, pitch * shape_of.pixel_size_A, shape_of.multiple)
+            if angle and plain and same_cell(plain):
+                turned = turned_batch(plain, angle, pitch * shape_of.pixel_size_A, shape_of.multiple)
             if turned is not None:
-                chosen, torus = turned
-                shapes = [torus.shape] * len(chosen)
+                plain, torus = turned
+                chosen = [*plain, *chosen[len(plain) :]]
+                shapes = [torus.shape] * len(plain)
             else:
-                torus, shapes = None, batch_shapes(chosen, shape_of, pitch)
+                torus, shapes = None, batch_shapes(plain, shape_of, pitch)
         else:
-            torus, shapes = None, [shape_of(sheet.cell) for sheet in chosen]
+            torus, shapes = None, [shape_of(sheet.cell) for sheet in chosen if sheet.periods is None]
         mine = slice(ranks.rank, None, ranks.size)
-        yield group_by_shape(chosen[mine], shapes[mine], torus), len(chosen), sum(map(len, chosen))
+        yield groups_of(chosen[mine], shapes[mine], torus), len(chosen), sum(map(len, chosen))
+
+
+def groups_of(sheets: Sequence[Sheet], shapes: Sequence[tuple[int, int]], torus: Torus | None = None) -> list[Group]:
+    """Groups of sheets: those of orthogonal cells, which come first, by their `shapes`; the others one by one."""
+    groups = group_by_shape(sheets[: len(shapes)], shapes, torus)
+    for sheet in sheets[len(shapes) :]:
+        own = torus_of(sheet.periods)
+        groups += group_by_shape([sheet], [own.shape], own)
+    return groups
 
 
 def kinds_of_cells(sheets: Sequence[Sheet]) -> list[int]:
@@ -226,7 +250,7 @@ def same_cell(sheets: Sequence[Sheet]) -> bool:
 
 def batch_shapes(sheets: Sequence[Sheet], shape_of: "ShapeRule", pitch: np.ndarray) -> list[tuple[int, int]]:
     """Image shapes of a training batch, at `pitch` (2,) times the nominal one: one for all if their cells allow it."""
-    if same_cell(sheets):
+    if sheets and same_cell(sheets):
         return [shape_of(np.mean([sheet.cell for sheet in sheets], axis=0), pitch)] * len(sheets)
     return [shape_of(sheet.cell, pitch) for sheet in sheets]
 
@@ -235,7 +259,8 @@ def evaluation_batches(sheets: Sequence[Sheet], shape_of: "ShapeRule") -> Iterat
     """All sheets as they are, at their nominal shapes."""
     for first in range(0, len(sheets), EVALUATION_BATCH):
         chosen = sheets[first : first + EVALUATION_BATCH]
-        yield from group_by_shape(chosen, [shape_of(sheet.cell) for sheet in chosen])
+        chosen = sorted(chosen, key=lambda sheet: sheet.periods is not None)
+        yield from groups_of(chosen, [shape_of(sheet.cell) for sheet in chosen if sheet.periods is None])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from extensive.models.devices import pick_device
 from extensive.models.domain import measure
 from extensive.models.files import weights_digest
 from extensive.paths import initial_weights
-from extensive.training.augment import repeat_to
+from extensive.training.augment import Sheet, repeat_to
 from extensive.training.charges import edge_charge
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
@@ -90,10 +90,12 @@ def train_model(
     )
     with_forces = settings.forces_weight > 0
     charge_of = partial(edge_charge, per_neighbour_e=settings.edge_charge_e, channels=config.channels)
-    train_sheets = make_sheets(learned, references, with_forces, charge_of if settings.edge_charge_e else None)
-    valid_sheets = make_sheets(held, references, with_forces)
+    taught = charge_of if settings.edge_charge_e else None
+    train_sheets = make_sheets(learned, references, with_forces, taught, potential.lay)
+    valid_sheets = make_sheets(held, references, with_forces, lay=potential.lay)
+    cells = np.array([sheet.cell for sheet in train_sheets])
     if config.network == "cnn":
-        _check_one_size(name, [*learned, *held])
+        _check_one_size(name, [*learned, *held], [*train_sheets, *valid_sheets])
     else:
         # Below one tile and its context an image would wrap onto itself more than once.
         least = potential.network.multiple_px * config.pixel_size_A
@@ -108,7 +110,7 @@ def train_model(
     train_sheets = [sheet for sheet, times in zip(train_sheets, often, strict=True) for _ in range(times)]
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))
-    data = digest([[s, by_id[s].info[keys.REF_ENERGY], by_id[s].positions.round(6).tolist()] for s in members])
+    data = digest([_contents(by_id[member], with_forces) for member in members])
     begun = {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}
     mark = stamp(begun, {"train": data} | ({"initial_weights": weights_digest(first)} if first else {}))
     result = train(
@@ -130,13 +132,20 @@ def train_model(
         return trained
     with atomic_path(curve) as temporary:
         pd.DataFrame(result.curve).to_csv(temporary, index=False)
-    metadata = _metadata(name, settings, learned, held, result, mark, where)
+    metadata = _metadata(name, settings, learned, held, cells, result, mark, where)
     if first:
         metadata["initial_weights_sha256"] = weights_digest(first)
     trained.metadata.clear()  # what is left of it is of the weights that the training began with
     save_model(path, trained, metadata)
     ranks.leave()
     return trained
+
+
+def _contents(atoms: Atoms, with_forces: bool) -> list[Any]:
+    """All of a structure that a training depends on."""
+    contents = [atoms.info[keys.STRUCTURE_ID], atoms.info[keys.REF_ENERGY], atoms.numbers.tolist()]
+    contents += [atoms.cell.array.round(6).tolist(), atoms.positions.round(6).tolist()]
+    return [*contents, atoms.arrays[keys.REF_FORCES].round(6).tolist()] if with_forces else contents
 
 
 def learned_from(members: Sequence[str], dataset: Mapping[str, str], settings: TrainingSettings) -> list[str]:
@@ -213,8 +222,8 @@ def _elements(config: ModelConfig, structures: Sequence[Atoms]) -> list[str]:
     return sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
 
 
-def _check_one_size(name: str, structures: Sequence[Atoms]) -> None:
-    cells = np.array([atoms.cell.lengths()[:2] for atoms in structures])
+def _check_one_size(name: str, structures: Sequence[Atoms], sheets: Sequence[Sheet]) -> None:
+    cells = np.array([sheet.cell for sheet in sheets])
     deviation = np.abs(cells / cells.mean(axis=0) - 1.0).max(axis=1)
     worst = structures[int(deviation.argmax())].info[keys.STRUCTURE_ID]
     if deviation.max() > LARGEST_PITCH_DEVIATION:
@@ -230,11 +239,11 @@ def _metadata(
     settings: TrainingSettings,
     learned: Sequence[Atoms],
     held: Sequence[Atoms],
+    cells: np.ndarray,
     result: Result,
     mark: str,
     device: torch.device,
 ) -> dict[str, Any]:
-    cells = np.array([atoms.cell.lengths()[:2] for atoms in learned])
     final = result.curve[-1]
     return {
         "name": name,

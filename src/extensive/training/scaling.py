@@ -9,7 +9,7 @@ import torch
 
 from extensive.models import Potential
 from extensive.training.augment import Sheet
-from extensive.training.data import ShapeRule, evaluation_batches
+from extensive.training.data import Group, ShapeRule, evaluation_batches
 
 # Images that the standardisation of the input is fitted to.
 STATISTICS = 64
@@ -58,5 +58,11 @@ def fit_output(potential: Potential, sheets: Sequence[Sheet], scaling: str, shap
         potential.energy_scale_eV = float(np.sqrt(np.mean(energies**2) / terms)) or 1.0
     with torch.no_grad():
         groups = evaluation_batches(sheets[:: max(1, len(sheets) // STATISTICS)], shape_of)
-        images = [(potential.images(g.atoms, g.shape) if g.images is None else g.images).flatten(2) for g in groups]
+        images = [_images(potential, group).flatten(2) for group in groups]
         potential.network.standardize.fit(torch.cat([part.transpose(0, 1).flatten(1) for part in images], 1)[None])
+
+
+def _images(potential: Potential, group: Group) -> torch.Tensor:
+    if group.torus is not None:
+        return potential.oblique_images(group.atoms, group.pixels, group.torus)[0]
+    return potential.images(group.atoms, group.shape) if group.images is None else group.images
