@@ -60,7 +60,11 @@ def draw_all() -> dict[str, style.Drawing]:
         columns=list(learning_curves.COLUMNS),
     )
     study = pd.DataFrame(
-        [("k-points", k, "", "graphene", 10.0 / k, k == 2) for k in (1, 2, 3)],
+        [
+            ("k-points", k, system, 10.0 / k, 20.0 / k, 9.0 / k, k == 2)
+            for k in (1, 2, 3)
+            for system in ("hbn", convergence.ALL)
+        ],
         columns=list(convergence.COLUMNS),
     )
     parts = pd.concat([synthetic.predictions(p).assign(component=p) for p in ("kinetic", "electrostatic")])
@@ -303,9 +307,7 @@ def test_learning_curves_have_a_line_for_each_variant_and_say_how_many_labels_wo
     table.to_csv(tmp_path / "curves.csv", index=False)
     (tmp_path / "ednn.json").write_text('{"metadata": {"n_train": 250}}')
     synthetic.predictions("test").to_csv(tmp_path / "test.csv", index=False)
-    study = pd.DataFrame(
-        [("egg-box", k, "", "graphene", 0.3 / k, k == 2) for k in (1, 2)], columns=list(convergence.COLUMNS)
-    )
+    study = pd.DataFrame([("egg-box", 0.3 / k, k == 2) for k in (1, 2)], columns=list(learning_curves.NOISE_COLUMNS))
     study.to_csv(tmp_path / "convergence.csv", index=False)
     files = {"curves": "curves.csv", "description": "ednn.json", "convergence": "convergence.csv", "test": "test.csv"}
     drawing = learning_curves.from_files(**{name: str(tmp_path / file) for name, file in files.items()})

@@ -6,15 +6,17 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import eigh
-from spring_labels import CONFIG, EVERY_KPOINT, PRODUCTION, VERSION, dataset, sheet, spring_label
+from spring_labels import EVERY_KPOINT, PRODUCTION, VERSION, dataset, sheet, spring_label
 
 from extensive import keys
+from extensive.config.load import load_config
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.reference import bands, convergence
 from extensive.reference.lennard_jones import label_dimer
 from extensive.reference.prediction import combination_weights
 from extensive.reference.settings import (
+    DFTSettings,
     check_sheet,
     grid_shape,
     kpoint_list,
@@ -203,38 +205,94 @@ def test_lennard_jones_forces_are_the_gradient_and_the_minimum_is_where_it_shoul
 
 
 def test_difference_error_ignores_a_constant_offset():
-    best = np.array([1.0, 2.0, 4.0])
-    assert convergence.difference_error(best + 0.3, best) == pytest.approx(0.0, abs=1e-12)
-    assert convergence.difference_error(np.array([1.0, 2.2]), best[:2]) == pytest.approx(0.2)
+    assert convergence.difference_error(np.full(3, 0.3)) == pytest.approx(0.0, abs=1e-12)
+    assert convergence.difference_error(np.array([0.0, 0.2])) == pytest.approx(0.2)
+    assert convergence.difference_error(np.array([0.7])) == 0.0
 
 
-def test_the_study_holds_the_production_setting_and_its_table_marks_it():
-    study = CONFIG["reference"]["convergence"]
-    points = convergence.points(study, PRODUCTION)
-    structures = dataset(count=2)
-    results = []
-    for point in points:
-        labels = [
-            spring_label(convergence.as_member(name, atoms), point.settings)
-            for name, atoms in convergence.jobs(point, structures)
-        ]
-        results.append(convergence.by_dataset(labels))
-    table = convergence.table(points, results)
-    coarse = {point.settings.grid_points for point in points if point.study not in convergence.GRID_STUDIES}
-    assert coarse == {tuple(study["coarse_grid_points"])}
-    assert table.groupby("study")["chosen"].sum().eq(1).all()
+def test_one_energy_for_each_element_is_no_error_across_families():
+    counts = np.array([[60, 0, 0], [0, 30, 30], [30, 15, 15], [58, 1, 1]])
+    offsets = counts @ [0.3, -0.2, 1.0] / counts.sum(axis=1)
+    assert np.abs(convergence.beside_elements(offsets, counts)).max() < 1e-12
+    bent = convergence.beside_elements(offsets + [0, 0, 0.1, 0], counts)
+    assert 0.01 < np.abs(bent).max() < 0.1
+
+
+STUDIES = {
+    "datasets": ["graphene-rattle", "hbn-rattle"],
+    "structures": 2,
+    "studies": {
+        "vacuum": {
+            "base": {"grid_points": [40, 40]},
+            "datasets": [],
+            "shifts": [],
+            "points": [{"name": "wide", "vacuum_A": PRODUCTION.vacuum_A}, {"name": "wider", "vacuum_A": 9.0}],
+        },
+        "egg-box": {
+            "base": {},
+            "datasets": ["graphene-rattle"],
+            "shifts": [0.5],
+            "points": [{"name": "grid", "grid_points": list(PRODUCTION.grid_points)}],
+        },
+    },
+}
+
+
+def test_the_study_marks_the_production_setting_and_sums_families_up():
+    points = convergence.points(STUDIES, PRODUCTION)
+    assert [(point.study, point.setting, point.chosen) for point in points] == [
+        ("vacuum", "wide", True), ("vacuum", "wider", False), ("egg-box", "grid", True)
+    ]  # fmt: skip
+    assert points[0].settings.grid_points == (40, 40)
+    assert points[2].settings == PRODUCTION
+    structures = {"graphene-rattle": dataset(count=2), "hbn-rattle": dataset("hbn", count=2)}
+    results = [
+        convergence.by_dataset(
+            [
+                spring_label(convergence.as_member(name, atoms), point.settings)
+                for system in point.datasets
+                for name, atoms in convergence.jobs(point, structures[system])
+            ]
+        )
+        for point in points
+    ]
+    table = convergence.table(points, results).set_index(["study", "setting", "system"]).sort_index()
     # Nothing but the egg-box shifts changes the energy on springs.
-    assert table.loc[table["study"] != "egg-box", "error_meV_per_atom"].max() < 1e-9
-    assert table.loc[table["study"] == "egg-box", "error_meV_per_atom"].min() > 0
-    # One energy more for each atom of an element is a change of all differences, and nothing beside the elements.
-    for labels in results[1].values():
+    vacuum = table.loc["vacuum", list(convergence.ERRORS)]
+    assert vacuum.to_numpy().max() < 1e-9
+    assert set(vacuum.index.get_level_values("system")) == {"graphene", "hbn", convergence.ALL}
+    assert table.loc[("egg-box", "grid", "graphene"), "error_meV_per_atom"] > 0
+    # One energy more for each atom of an element changes all, and nothing beside the elements; forces are by component.
+    for labels in results[0].values():
         for atoms in labels:
             atoms.info[keys.REF_ENERGY] += 0.01 * np.count_nonzero(atoms.numbers == 6) + 0.3 * sum(atoms.numbers == 7)
-    changed = convergence.table(points, results)
-    part = changed[(changed["study"] == points[1].study) & (changed["setting"] == points[1].setting)]
-    assert part["beside_elements_meV_per_atom"].max() < 1e-6
-    with pytest.raises(InputError, match="vacuum study has 4, 5 but not the production value"):
-        convergence.points({**study, "vacuum_A": [4.0, 5.0]}, PRODUCTION)
+            atoms.arrays[keys.REF_FORCES][:, 0] += 0.003
+    changed = convergence.table(points, results).set_index(["study", "setting", "system"]).sort_index()
+    assert changed.loc["vacuum", "beside_elements_meV_per_atom"].max() < 1e-6
+    assert changed.loc[("vacuum", "wide", convergence.ALL), "forces_meV_per_A"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([{"name": "a", "vacuum_A": 4.0}, {"name": "b", "vacuum_A": 5.0}], "vacuum: has a, b but not the production"),
+        ([{"name": "a", "vacum_A": 4.0}, {"name": "b", "vacuum_A": 5.0}], "'vacum_A' is no setting of reference.dft"),
+    ],
+)
+def test_a_study_of_other_settings_than_those_of_production_is_refused(points, message):
+    study = {**STUDIES, "studies": {"vacuum": {**STUDIES["studies"]["vacuum"], "points": points}}}
+    with pytest.raises(InputError, match=message):
+        convergence.points(study, PRODUCTION)
+
+
+def test_the_published_study_holds_the_settings_of_the_labels_that_are_grown():
+    config, labels = (load_config(f"config/{name}.yaml") for name in ("convergence", "labels"))
+    assert config["reference"]["dft"] == labels["reference"]["dft"]
+    settings = DFTSettings.from_config(config["reference"]["dft"])
+    points = convergence.points(config["reference"]["convergence"], settings)
+    assert {point.study for point in points} == {"electrons", "grid", "vacuum", "egg-box", "density", "all"}
+    names = [name for point in points for name, _ in convergence.jobs(point, dataset(count=2))]
+    assert len(names) == len(set(names))
 
 
 # --- bands

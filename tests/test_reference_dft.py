@@ -1,6 +1,5 @@
 """Reference stage with GPAW itself, on the smallest cells that show the physics."""
 
-import contextlib
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from coarse_dft import COARSE
 from extensive import keys
 from extensive.config import complete_config
 from extensive.io import write_structures
-from extensive.reference import bands, blocked, calculation
+from extensive.reference import arithmetic, bands, blocked, calculation, electrostatics
 from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import Store, label_chunk
@@ -64,9 +63,13 @@ def test_forces_are_the_derivative_of_the_energy_and_components_add_up_to_it():
     assert record["versions"]["gpaw"]
 
 
+def without_faster_sums(monkeypatch):
+    monkeypatch.setattr(arithmetic, "REPLACEMENTS", ())
+
+
 @pytest.mark.parametrize("kpoint", [0.25, 0.5, 0.0], ids=["complex", "real", "gamma"])
-def test_dense_products_and_kept_bands_give_gpaws_own_numbers(monkeypatch, kpoint):
-    """In cells so small that several images of a function overlap; Gamma alone is left to GPAW."""
+def test_faster_sums_give_gpaws_own_numbers(monkeypatch, kpoint):
+    """In cells so small that several images of a function overlap; Gamma's grid and bands are left to GPAW."""
     (atoms,) = dataset("hbn", supercell=(2, 1), displacement_A=[0.05, 0.05])
     monkeypatch.setattr(calculation, "kpoint_list", lambda *_: np.array([[kpoint, kpoint, 0.0]]))
     made, kinds = [], []
@@ -79,13 +82,64 @@ def test_dense_products_and_kept_bands_give_gpaws_own_numbers(monkeypatch, kpoin
     }[kpoint]  # fmt: skip
     made.clear()
     kinds.clear()
-    monkeypatch.setattr(calculation, "dense_products", contextlib.nullcontext)
-    monkeypatch.setattr(calculation, "kept_bands_only", contextlib.nullcontext)
+    without_faster_sums(monkeypatch)
     own = Labeller(SETTINGS, reuse=False).label(atoms)
     assert not made
     assert not kinds
     assert energy(fast) == pytest.approx(energy(own), abs=2e-8)
     np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
+
+
+def test_sums_for_all_kpoints_together_give_gpaws_own_numbers(monkeypatch):
+    """Twelve k-points, some of them real, in a cell whose functions reach into the next but one."""
+    (atoms,) = dataset("hbn", displacement_A=[0.05, 0.05])
+    cold = replace(SETTINGS, kpoints=(3, 4), occupations="marzari-vanderbilt", smearing_eV=0.3, vacuum_A=4.0)
+    fast = Labeller(cold, reuse=False).label(atoms)
+    assert json.loads(fast.info[keys.REF_RECORD])["kpoints_irreducible"] > 4
+    without_faster_sums(monkeypatch)
+    own = Labeller(cold, reuse=False).label(atoms)
+    assert energy(fast) == pytest.approx(energy(own), abs=2e-8)
+    np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
+
+
+def test_a_start_from_coarser_kpoints_changes_nothing_but_the_number_of_iterations():
+    (atoms,) = dataset(supercell=(2, 1), displacement_A=[0.05, 0.05])
+    plain = replace(SETTINGS, kpoints=(4, 4), kpoint_cells=(2, 1), density_convergence=1e-6)
+    labels = [Labeller(settings).label(atoms) for settings in (plain, replace(plain, start_kpoints=(2, 2)))]
+    records = [json.loads(label.info[keys.REF_RECORD]) for label in labels]
+    assert records[1]["iterations"] < records[0]["iterations"]
+    assert records[1]["coarse_iterations"] > records[0]["coarse_iterations"] == 0
+    assert records[0]["settings"] == records[1]["settings"]
+    assert labels[0].info[keys.REF_DIGEST] == labels[1].info[keys.REF_DIGEST]
+    assert energy(labels[1]) == pytest.approx(energy(labels[0]), abs=1e-6)
+    np.testing.assert_allclose(labels[1].arrays[keys.REF_FORCES], labels[0].arrays[keys.REF_FORCES], atol=1e-3)
+
+
+@pytest.mark.parametrize("width", [0.2, 0.3])
+def test_cold_smearing_leaves_an_insulator_its_ground_state(width):
+    """The gap of boron nitride is much wider: no entropy, and the energy of a narrow width."""
+    (atoms,) = dataset("hbn", displacement_A=[0.05, 0.05])
+    narrow, cold = (
+        Labeller(replace(SETTINGS, occupations="marzari-vanderbilt", smearing_eV=value)).label(atoms)
+        for value in (0.05, width)
+    )
+    assert json.loads(cold.info[keys.REF_COMPONENTS])["entropy"] == pytest.approx(0.0, abs=1e-5)
+    assert energy(cold) == pytest.approx(energy(narrow), abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", ["orthogonal", "hexagonal"])
+def test_eigenvalues_of_the_laplacian_are_gpaws_own(shape):
+    from gpaw.mpi import serial_comm
+    from gpaw.old.grid_descriptor import GridDescriptor
+    from gpaw.poisson import FastPoissonSolver
+
+    cell = {"orthogonal": [[5, 0, 0], [0, 6, 0], [0, 0, 7]], "hexagonal": [[5, 0, 0], [2.5, 4.330127, 0], [0, 0, 7]]}
+    grid = GridDescriptor((12, 16, 20), cell[shape], pbc_c=(True, True, False), comm=serial_comm)
+    own, ours = FastPoissonSolver(nn=3), FastPoissonSolver(nn=3)
+    own.set_grid_descriptor(grid)
+    with electrostatics.one_process_poisson():
+        ours.set_grid_descriptor(grid)
+    np.testing.assert_allclose(ours.inv_fft_lambdas, own.inv_fft_lambdas, rtol=1e-9, atol=1e-12)
 
 
 def test_doubling_the_cell_doubles_the_energy():

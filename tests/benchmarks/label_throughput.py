@@ -9,7 +9,6 @@ repository's root with nothing else running; the workflow's half writes to resul
 """
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from ase import Atoms
 
 from extensive.config import load_config
 from extensive.io import read_structures
-from extensive.reference import calculation
+from extensive.reference import arithmetic, calculation
 from extensive.reference.dynamics import Dynamics, run_trajectory
 from extensive.reference.settings import DFTSettings
 
@@ -72,10 +71,10 @@ def seconds(action: Callable[[], object]) -> float:
 def shortcuts(structures: list[Atoms], settings: DFTSettings) -> None:
     """Seconds of a label with all shortcuts, and without each of them; forces are part of a label."""
     plain = {
-        "products of dense matrices (blocked.py)": mock.patch.object(
-            calculation, "dense_products", contextlib.nullcontext
-        ),
-        "kept bands only (bands.py)": mock.patch.object(calculation, "kept_bands_only", contextlib.nullcontext),
+        replacement.__name__: mock.patch.object(
+            arithmetic, "REPLACEMENTS", [other for other in arithmetic.REPLACEMENTS if other is not replacement]
+        )
+        for replacement in arithmetic.REPLACEMENTS
     }
 
     def label(atoms: Atoms) -> Atoms:

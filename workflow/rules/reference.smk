@@ -39,7 +39,7 @@ rule label_chunk:
         archive=LABELS["archive"],
         accept=LABELS["accept_gpaw"],
         chunk_size=LABELS["chunk_size"],
-        seed=config["seed"],
+        seed=lambda wildcards: plan.seed_of(config, wildcards.dataset),
         # Not an output: what lies there outlives a killed job.
         store=result("checkpoints/labels/{dataset}"),
         ranks=lambda wildcards: plan.ranks(
@@ -245,6 +245,7 @@ rule convergence_labels:
     params:
         dft=config["reference"]["dft"],
         study=config["reference"]["convergence"],
+        datasets=config["reference"]["convergence"]["datasets"],
         archive=LABELS["archive"],
         accept=LABELS["accept_gpaw"],
         store=result("checkpoints/convergence"),

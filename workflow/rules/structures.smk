@@ -1,5 +1,6 @@
 """Structures: sheets of atoms, Lennard-Jones dimers and Ising lattices, all from the configuration and the seed."""
 
+from extensive.config import plan
 from extensive.structures.datasets import read_spec
 from extensive.structures.user_files import files_of
 
@@ -42,7 +43,7 @@ rule structures:
         runtime=growing(10),
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
-        seed=config["seed"],
+        seed=lambda wildcards: plan.seed_of(config, wildcards.dataset),
         lattice_constants=config["structures"]["lattice_constants_A"],
     message:
         "Structures of {wildcards.dataset}"

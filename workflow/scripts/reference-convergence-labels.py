@@ -16,7 +16,9 @@ with logged(snakemake, LabelFailed, append=True):
     archive = Archive(LABELS) if params.archive else None
     store = Store(params.store, archive, point.settings, params.accept)
     labelled = []
-    for path in snakemake.input.structures:
+    for path, dataset in zip(snakemake.input.structures, params.datasets):
+        if dataset not in point.datasets:
+            continue
         structures = read_structures(path)[: params.study["structures"]]
         labelled += [
             store.label(convergence.as_member(name, atoms)) for name, atoms in convergence.jobs(point, structures)

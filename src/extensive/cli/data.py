@@ -48,6 +48,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers. [default: 2018]")] = None,
 ) -> None:
     """Make structures: a data set of a configuration, or one described by the options."""
+    from extensive.config.plan import seed_of
     from extensive.io import write_structures
     from extensive.structures import generate_dataset
 
@@ -61,7 +62,7 @@ def generate(
     }
     entry, whole = _entry(config, dataset, given)
     constants = whole["structures"]["lattice_constants_A"]
-    structures = generate_dataset(dataset, entry, whole["seed"] if seed is None else seed, constants)
+    structures = generate_dataset(dataset, entry, seed_of(whole, dataset) if seed is None else seed, constants)
     write_structures(out, structures)
     print(f"{out}: {len(structures)} structures")
 

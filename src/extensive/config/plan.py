@@ -32,6 +32,12 @@ CELL_60_A = (12.30, 12.78)
 PATIENCE = 3
 
 
+def seed_of(config: Config, dataset: str) -> int:
+    """Random seed of a data set of `structures.datasets`: its own, else the configuration's."""
+    own = config["structures"]["datasets"][dataset]["seed"]
+    return config["seed"] if own is None else own
+
+
 def label_seconds(supercell: list[int], dft: Config, processes: int = 1) -> float:
     """Seconds of one GPAW energy with forces, for a supercell of rectangular 4-atom cells, by so many processes.
 

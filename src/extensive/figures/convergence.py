@@ -1,4 +1,4 @@
-"""Figure `convergence`: what the DFT settings cost in accuracy: k-points, grid, vacuum, egg-box noise."""
+"""Figure `convergence`: what each of the DFT settings costs in accuracy, of energies and of forces."""
 
 import pandas as pd
 
@@ -6,53 +6,69 @@ from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,
+    GREY,
+    RED,
     Drawing,
     new_figure,
     panel_title,
-    series_style,
     styled,
 )
 
-COLUMNS = ("study", "setting", "unit", "system", "error_meV_per_atom", "chosen")
+COLUMNS = (
+    "study",
+    "setting",
+    "system",
+    "error_meV_per_atom",
+    "beside_elements_meV_per_atom",
+    "forces_meV_per_A",
+    "chosen",
+)
+ALL = "all families"
+# Column, label and colour of each line; families are dots of the same colour.
+ENERGIES = (
+    ("error_meV_per_atom", "energy differences in a family", BLACK),
+    ("beside_elements_meV_per_atom", "across families, beside elements", RED),
+)
+FORCES = (("forces_meV_per_A", "forces", BLACK),)
 
 
 def from_files(convergence: str) -> Drawing:
-    """Draw from a CSV with a row for each study (k-points, grid, ...), setting and system."""
+    """Draw from a CSV with a row for each study (electrons, grid, ...), setting and system."""
     return draw(read_table(convergence, COLUMNS))
 
 
 @styled
 def draw(convergence: pd.DataFrame) -> Drawing:
-    """A panel for each study: absolute error (meV/atom) by setting, the production setting marked."""
+    """Errors of energies (top) and forces (bottom) by setting, a column for each study; production is dotted."""
     studies = list(dict.fromkeys(convergence["study"]))
-    columns = min(len(studies), 4)
-    rows = -(-len(studies) // columns)
-    figure = new_figure(DOUBLE_IN, 2.2 * rows + 0.3)
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    systems = list(dict.fromkeys(convergence["system"]))
-    for letter, axes, study in zip("abcdefghi", panels, studies):
-        part = convergence[convergence["study"] == study]
-        settings = list(dict.fromkeys(part["setting"].astype(str)))
-        for system, here in part.groupby("system", sort=False):
-            colour, marker = series_style(systems.index(system))
-            x = [settings.index(setting) for setting in here["setting"].astype(str)]
-            # The best setting of a study is its own reference: no error to draw on a logarithmic axis.
-            error = here["error_meV_per_atom"].abs().where(lambda value: value > 0)
-            axes.plot(x, error, color=colour, marker=marker, label=system)
-        for setting in part.loc[part["chosen"].astype(bool), "setting"].astype(str).unique():
-            axes.axvline(settings.index(setting), color=BLACK, linestyle=":", linewidth=0.8)
-        axes.set_yscale("log")
-        crowded = sum(map(len, settings)) > 14
-        axes.set_xticks(range(len(settings)), settings, rotation=90 if crowded else 0)
-        unit = str(part["unit"].iloc[0]) if part["unit"].notna().any() else ""
-        axes.set_xlabel(f"{study} ({unit})" if unit else study)
-        panel_title(axes, letter)
-    for axes in panels[len(studies) :]:
-        axes.remove()
-    for row in range(rows):
-        panels[row * columns].set_ylabel("error (meV/atom)")
-    handles = {label: h for axes in panels[: len(studies)] for h, label in zip(*axes.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
-    chosen = convergence[convergence["chosen"].astype(bool)]
-    worst = chosen.groupby("study")["error_meV_per_atom"].apply(lambda error: float(error.abs().max()))
-    return Drawing(figure, convergence, {"chosen_meV_per_atom": worst.to_dict()})
+    widths = [2 + convergence.loc[convergence["study"] == study, "setting"].nunique() for study in studies]
+    figure = new_figure(DOUBLE_IN, 4.4)
+    panels = figure.subplots(2, len(studies), squeeze=False, sharex="col", sharey="row", width_ratios=widths)
+    letters = iter("abcdefghijklmnop")
+    for row, lines in zip(panels, (ENERGIES, FORCES)):
+        for axes, study in zip(row, studies):
+            part = convergence[convergence["study"] == study]
+            settings = list(dict.fromkeys(part["setting"].astype(str)))
+            place = part["setting"].astype(str).map(settings.index)
+            every = part["system"] == ALL
+            for column, label, colour in lines:
+                # The best setting of a study is its own reference: no error to draw on a logarithmic axis.
+                error = part[column].where(lambda value: value > 0)
+                axes.plot(place[~every], error[~every], ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
+                if error[every].notna().any():
+                    axes.plot(place[every], error[every], color=colour, marker="o", markersize=4, label=label)
+            for setting in part.loc[part["chosen"].astype(bool), "setting"].astype(str).unique():
+                axes.axvline(settings.index(setting), color=GREY, linestyle=":", linewidth=1.0)
+            axes.set_yscale("log")
+            axes.set_xticks(range(len(settings)), settings, rotation=90)
+            axes.set_xlim(-0.6, len(settings) - 0.4)
+            panel_title(axes, next(letters))
+    for axes, study in zip(panels[1], studies):
+        axes.set_xlabel(study)
+    panels[0, 0].set_ylabel("energy error (meV/atom)")
+    panels[1, 0].set_ylabel("force error (meV/\u00c5)")
+    handles = {label: h for axes in panels.ravel() for h, label in zip(*axes.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
+    chosen = convergence[convergence["chosen"].astype(bool) & (convergence["system"] == ALL)]
+    numbers = {column: chosen.set_index("study")[column].dropna().to_dict() for column, _, _ in ENERGIES + FORCES}
+    return Drawing(figure, convergence, numbers)

@@ -9,7 +9,6 @@ from matplotlib.ticker import NullFormatter
 from pandas.core.groupby import SeriesGroupBy
 
 from extensive.evaluation.tables import read_predictions, read_table, summary
-from extensive.figures import convergence as labels_study
 from extensive.figures.style import (
     BLACK,
     COLUMN_IN,
@@ -24,6 +23,8 @@ from extensive.io import read_json
 
 COLUMNS = ("variant", "n_labels", "seed", "set", "mae_meV_per_atom")
 GOAL_MEV_PER_ATOM = 1.0
+# Of the convergence study.
+NOISE_COLUMNS = ("study", "error_meV_per_atom", "chosen")
 
 
 def from_files(curves: str, description: str, convergence: str | None = None, **published: str) -> Drawing:
@@ -37,7 +38,7 @@ def from_files(curves: str, description: str, convergence: str | None = None, **
     errors = {name.replace("_", "-"): e["mae_meV_per_atom"] for name, e in errors.items() if e["count"]}
     noise = None
     if convergence is not None:
-        study = read_table(convergence, labels_study.COLUMNS)
+        study = read_table(convergence, NOISE_COLUMNS)
         shifts = study[(study["study"] == "egg-box") & study["chosen"].astype(bool)]["error_meV_per_atom"].abs()
         noise = float(shifts.max()) if len(shifts) else None
     return draw(read_table(curves, COLUMNS), noise, (labels, errors))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag, eigh
+from scipy.linalg import eigh
 from scipy.linalg.blas import dtrmm, ztrmm
 
 # Largest imaginary part, relative to the largest element, of matrices that are real but for rounding.
@@ -34,14 +34,17 @@ def hamiltonian_matrix(terms: Any, wfs: Any) -> np.ndarray:
     potential = terms.V_sxMM[wfs.spin]
     phases = 2 * np.exp(-2j * np.pi * terms.basis.sdisp_xc[1:] @ wfs.kpt_c)
     projectors = np.concatenate(list(wfs.P_aMi.values()), axis=1)
+    strong = np.concatenate([P_Mi @ terms.dH_saii[wfs.spin][a] for a, P_Mi in wfs.P_aMi.items()], axis=1)
     kinetic = wfs.T_MM.data
-    if _is_real(phases) and _is_real(projectors) and _is_real(kinetic):
-        phases, projectors, kinetic = phases.real, projectors.real, kinetic.real
-    strengths = block_diag(*(terms.dH_saii[wfs.spin][a] for a in wfs.P_aMi))
-    matrix = kinetic + (projectors @ strengths).conj() @ projectors.T
-    matrix += potential[0]
-    for phase, part in zip(phases, potential[1:], strict=True):
-        matrix += phase * part
+    real = _is_real(phases) and _is_real(projectors) and _is_real(kinetic)
+    if real:
+        phases, projectors, strong, kinetic = phases.real, projectors.real, strong.real, kinetic.real
+    matrix = kinetic + strong.conj() @ projectors.T
+    # Real matrices weighed with the real and the imaginary part of their phases: one product each.
+    flat = potential.reshape(len(potential), -1)
+    matrix += (np.concatenate([[1.0], phases.real]) @ flat).reshape(matrix.shape)
+    if not real:
+        matrix.imag += (phases.imag @ flat[1:]).reshape(matrix.shape)
     # Half of the potential's displacements are there; with the conjugate come the others.
     return 0.5 * (matrix + matrix.conj().T)
 

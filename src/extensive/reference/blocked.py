@@ -8,6 +8,10 @@ the matrix of the potential v, the density n of a density matrix rho, and the fo
 
 which GPAW adds up function by function. Here the grid is cut into square patches; the functions that reach into one are
 the columns of a dense matrix, and the sums are products of such matrices.
+
+Densities and forces are linear in the density matrix. Those of all k-points k are therefore added up first, for each
+displacement d of cells between two functions, rho_d(1, 2) = sum_k Re[exp(2 pi i k d) rho_k(1, 2)], and the sums over
+the grid are done once instead of once a k-point.
 """
 
 from collections.abc import Iterator
@@ -16,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from extensive.reference.orbital_forces import orbital_forces
 
 # Side of a patch in grid points: small enough that few functions reach in, large enough for efficient products.
 PATCH_POINTS = 6
@@ -71,6 +77,8 @@ class Patches:
         for _, within, values in found:
             dense[within, column : column + values.shape[1]] = values
             column += values.shape[1]
+        reached = np.flatnonzero(dense.any(axis=1))  # functions end where the vacuum is deep
+        points, inside, dense = points[reached], inside[reached], dense[reached]
         volumes = np.repeat([volume for volume, _, _ in found], counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         functions = basis.M_W[volumes] + np.arange(column) - first
@@ -84,11 +92,6 @@ def _patches(basis: Any) -> Patches:
         patches = Patches(basis)
         basis._extensive_patches = (basis.lfc, patches)
     return patches
-
-
-def _whole(basis: Any) -> bool:
-    """Whether this process has all of the grid and all rows, of a calculation with k-points."""
-    return basis.gd.comm.size == 1 and (basis.Mstart, basis.Mstop) == (0, basis.Mmax) and basis.dtype == complex
 
 
 def potential_matrices(basis: Any, potential: np.ndarray) -> np.ndarray:
@@ -107,23 +110,44 @@ def potential_matrices(basis: Any, potential: np.ndarray) -> np.ndarray:
     return found
 
 
-def _partners(basis: Any, patch: Patch, density_matrix: np.ndarray, q: int) -> np.ndarray:
-    """sum_2 rho(1, 2) phi_2(G), (P, F), for each function 1 that reaches into a patch; rho (M, M) is Hermitian."""
-    phase = basis.phase_qW[q][patch.volumes]
-    part = density_matrix[np.ix_(patch.functions, patch.functions)]
-    # The real part of a Hermitian matrix is symmetric: no matter which of its indices is summed over.
-    return patch.values @ (phase[:, None] * phase.conj() * part).real
+def real_space_matrices(basis: Any, density_matrices: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Density matrices (M, M), real, by displacement d >= 0 of cells, of Hermitian ones (M, M) by index of k-point.
+
+    That of -d is the transposed one of d.
+    """
+    codes, first = np.unique(basis.x_W, return_index=True)
+    pairs = {int(one - other): (i, j) for i, one in zip(first, codes) for j, other in zip(first, codes) if one >= other}
+    phases = np.array(
+        [[basis.phase_qW[q][i] * basis.phase_qW[q][j].conj() for q in density_matrices] for i, j in pairs.values()]
+    )
+    parts = np.stack([part.ravel() for rho in density_matrices.values() for part in (rho.real, rho.imag)])
+    weights = np.stack([phases.real, -phases.imag], axis=2).reshape(len(pairs), -1)
+    return dict(zip(pairs, (weights @ parts).reshape(-1, basis.Mmax, basis.Mmax)))
 
 
-def add_density(basis: Any, density_matrix: np.ndarray, density: np.ndarray, q: int) -> None:
-    """Add the density of a Hermitian density matrix (M, M) at k-point `q` to `density` on the grid."""
+def _partners(basis: Any, patch: Patch, matrices: dict[int, np.ndarray]) -> np.ndarray:
+    """sum_2 rho(1, 2) phi_2(G), (P, F), for each function 1 that reaches into a patch."""
+    cell = basis.x_W[patch.volumes]
+    columns = {int(code): np.flatnonzero(cell == code) for code in np.unique(cell)}
+    part = np.empty((len(cell), len(cell)))
+    for one, rows in columns.items():
+        for other, others in columns.items():
+            chosen = np.ix_(patch.functions[rows], patch.functions[others])
+            matrix = matrices[one - other] if one >= other else matrices[other - one].T
+            part[np.ix_(rows, others)] = matrix[chosen]
+    # The matrix of all pairs is symmetric: no matter which of its indices is summed over.
+    return patch.values @ part
+
+
+def add_density(basis: Any, matrices: dict[int, np.ndarray], density: np.ndarray) -> None:
+    """Add the density of `real_space_matrices` to `density` on the grid."""
     flat = density.reshape(-1)
     for patch in _patches(basis).patches:
-        flat[patch.points] += np.einsum("pf,pf->p", patch.values, _partners(basis, patch, density_matrix, q))
+        flat[patch.points] += np.einsum("pf,pf->p", patch.values, _partners(basis, patch, matrices))
 
 
-def force_contribution(basis: Any, potential: np.ndarray, density_matrix: np.ndarray, q: int) -> np.ndarray:
-    """Forces (A, 3) of a potential on the grid on the basis functions of each atom, of a Hermitian density matrix."""
+def force_contribution(basis: Any, potential: np.ndarray, matrices: dict[int, np.ndarray]) -> np.ndarray:
+    """Forces (A, 3) of a potential on the grid on the basis functions of each atom, of `real_space_matrices`."""
     gd = basis.gd
     index = np.stack(np.unravel_index(np.arange(potential.size), potential.shape), axis=1) + gd.beg_c
     coordinates = index @ gd.h_cv
@@ -132,7 +156,7 @@ def force_contribution(basis: Any, potential: np.ndarray, density_matrix: np.nda
     flat = potential.ravel() * gd.dv
     forces = np.zeros((3, basis.Mmax))
     for patch in _patches(basis).patches:
-        weights = _partners(basis, patch, density_matrix, q) * flat[patch.points, None]
+        weights = _partners(basis, patch, matrices) * flat[patch.points, None]
         place = coordinates[patch.points]
         starts = np.flatnonzero(np.diff(patch.volumes, prepend=-1))
         for start in starts:
@@ -165,31 +189,54 @@ def _gradient(spline: Any, vectors: np.ndarray) -> np.ndarray:
     return found
 
 
+def whole(basis: Any) -> bool:
+    """Whether this process has all of the grid and all rows, of a calculation with k-points."""
+    return basis.gd.comm.size == 1 and (basis.Mstart, basis.Mstop) == (0, basis.Mmax) and basis.dtype == complex
+
+
 @contextmanager
 def dense_products() -> Iterator[None]:
-    """GPAW calculations inside use these products where they can; all others are GPAW's own."""
+    """GPAW's LCAO calculations inside use these products where they can; all others are GPAW's own."""
     from gpaw.lfc import BasisFunctions
+    from gpaw.new.ibzwfs import IBZWaveFunctions
+    from gpaw.new.lcao.ibzwfs import LCAOIBZWaveFunctions
+
+    own_potential = BasisFunctions.calculate_potential_matrices
 
     def calculate_potential_matrices(self: Any, vt_G: np.ndarray) -> np.ndarray:
-        return potential_matrices(self, vt_G) if _whole(self) else own["calculate_potential_matrices"](self, vt_G)
+        return potential_matrices(self, vt_G) if whole(self) else own_potential(self, vt_G)
 
-    def construct_density(self: Any, rho_MM: np.ndarray, nt_G: np.ndarray, q: int) -> None:
-        if _whole(self) and nt_G.flags.c_contiguous:
-            add_density(self, rho_MM, nt_G, q)
-        else:
-            own["construct_density"](self, rho_MM, nt_G, q)
+    def add_to_density(self: Any, nt_sR: Any, D_asii: Any) -> None:
+        functions = list(self)
+        basis = functions[0].basis
+        if not (whole(basis) and self.ncomponents == 1 and nt_sR.data[0].flags.c_contiguous):
+            IBZWaveFunctions.add_to_density(self, nt_sR, D_asii)
+            return
+        matrices = {wfs.q: wfs.calculate_density_matrix() for wfs in functions}
+        add_density(basis, real_space_matrices(basis, matrices), nt_sR.data[0])
+        for wfs in functions:
+            wfs.add_to_atomic_density_matrices(wfs.weight * wfs.spin_degeneracy * wfs.myocc_n, D_asii)
+        for communicator in (self.kpt_comm, self.band_comm):
+            communicator.sum(nt_sR.data)
+            communicator.sum(D_asii.data)
 
-    def calculate_force_contribution(self: Any, vt_G: np.ndarray, rhoT_MM: np.ndarray, q: int) -> np.ndarray:
-        if _whole(self):
-            return force_contribution(self, vt_G, rhoT_MM.T, q)
-        return own["calculate_force_contribution"](self, vt_G, rhoT_MM, q)
+    def forces(self: Any, potential: Any, hamiltonian: Any, D_asii: Any) -> np.ndarray:
+        functions = list(self)
+        basis = functions[0].basis
+        if not (whole(basis) and self.ncomponents == 1):
+            return IBZWaveFunctions.forces(self, potential, hamiltonian, D_asii)
+        matrices = {wfs.q: wfs.calculate_density_matrix() for wfs in functions}
+        found = force_contribution(basis, potential.vt_sR.data[0], real_space_matrices(basis, matrices))
+        for wfs in functions:
+            found += orbital_forces(wfs, potential, matrices[wfs.q])
+        self.kpt_band_comm.sum(found)
+        return found
 
-    replaced = (calculate_potential_matrices, construct_density, calculate_force_contribution)
-    own = {function.__name__: getattr(BasisFunctions, function.__name__) for function in replaced}
-    for function in replaced:
-        setattr(BasisFunctions, function.__name__, function)
+    BasisFunctions.calculate_potential_matrices = calculate_potential_matrices
+    LCAOIBZWaveFunctions.add_to_density = add_to_density
+    LCAOIBZWaveFunctions.forces = forces
     try:
         yield
     finally:
-        for name, function in own.items():
-            setattr(BasisFunctions, name, function)
+        BasisFunctions.calculate_potential_matrices = own_potential
+        del LCAOIBZWaveFunctions.add_to_density, LCAOIBZWaveFunctions.forces

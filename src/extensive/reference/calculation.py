@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from ase.units import Ha
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
-from extensive.reference.bands import kept_bands_only
-from extensive.reference.blocked import dense_products
+from extensive.reference import arithmetic
+from extensive.reference.occupations import right_fermi_level
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.settings import (
     DFTSettings,
@@ -32,6 +33,8 @@ SAFE_MIXER = (0.05, 5, 50.0)
 SAFE_ITERATIONS = 300
 # Parts of GPAW's free energy must add up to it this closely.
 COMPONENT_TOLERANCE_EV = 1e-6
+# Density error (electrons per electron) at which the coarser k-points have done their part.
+COARSE_DENSITY_CONVERGENCE = 1e-3
 # A structure whose atoms all moved less than this from the last one starts from the predicted density.
 LARGEST_STEP_A = 0.3
 # Decimals kept of labels; far below the error of any setting, and written to file exactly.
@@ -79,14 +82,16 @@ def new_calculator(
     mixer: Sequence[float],
     max_iterations: int,
     parallel: dict[str, Any] | None = None,
+    coarse: bool = False,
 ) -> Any:
     """A GPAW calculator for `atoms`; its grid and k-points fit cells of that shape and supercell only.
 
-    `parallel` is GPAW's split of the ranks that this process is one of, None where it is alone.
+    `parallel` is GPAW's split of the ranks that this process is one of, None where it is alone. `coarse`: with the
+    k-points that the density is first converged with, as far as it takes.
     """
     if parallel is None:
         prepare_serial_process()
-    from gpaw import FermiDirac, Mixer
+    from gpaw import Mixer
     from gpaw.new.ase_interface import GPAW
 
     options: dict[str, Any] = {"mode": settings.mode}
@@ -98,9 +103,9 @@ def new_calculator(
         **options,
         xc=settings.xc,
         gpts=grid_shape(atoms, settings),
-        kpts=kpoint_list(atoms, settings),
-        occupations=FermiDirac(settings.smearing_eV),
-        convergence={"density": settings.density_convergence},
+        kpts=kpoint_list(atoms, replace(settings, kpoints=settings.start_kpoints) if coarse else settings),
+        occupations={"name": settings.occupations, "width": settings.smearing_eV},
+        convergence={"density": COARSE_DENSITY_CONVERGENCE if coarse else settings.density_convergence},
         # Rattled sheets have no point group, and a pristine one must not be sampled otherwise than they are.
         symmetry={"point_group": False},
         mixer=Mixer(*mixer),
@@ -146,14 +151,15 @@ class Labeller:
         for mixer, max_iterations, reused in attempts:
             if not reused:
                 self.forget()  # free the old one's memory first
-            started = time.perf_counter()
+            started, coarse_iterations = time.perf_counter(), 0
             try:
-                with dense_products(), kept_bands_only():
+                with arithmetic.faster_sums(), right_fermi_level():
                     if reused:
                         self._predictor.move(self._calculator, sheet)
                     else:
                         self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations, self.parallel)
                         self._calculator.create_new_calculation(sheet)
+                        coarse_iterations = self._start(atoms, sheet, mixer, max_iterations)
                     result = _converge(self._calculator, sheet)
                     if self.reuse:
                         self._predictor.remember(self._calculator)
@@ -168,12 +174,14 @@ class Labeller:
                 self.forget()
             record = {
                 "iterations": result["iterations"],
+                "coarse_iterations": coarse_iterations,
                 "seconds": round(time.perf_counter() - started, 3),
                 "cores": 1 if self.parallel is None else self.parallel["kpt"] * math.prod(self.parallel["domain"]),
                 "converged": True,
                 "attempts": len(reasons) + 1,
                 "reused": reused,
                 "mixer": list(mixer),
+                "arithmetic": arithmetic.VERSION,
                 "kpoints_irreducible": result["kpoints"],
                 "grid_points": list(grid_shape(atoms, self.settings)),
             }
@@ -186,18 +194,41 @@ class Labeller:
             )
         raise LabelFailed("; ".join(reasons))
 
+    def _start(self, atoms: Atoms, sheet: Atoms, mixer: Sequence[float], max_iterations: int) -> int:
+        """Give the new calculator the density of the coarser k-points; the number of iterations that took."""
+        if self.settings.start_kpoints is None or self.parallel is not None:
+            return 0
+        coarse = new_calculator(atoms, self.settings, mixer, max_iterations, coarse=True)
+        coarse.create_new_calculation(sheet)
+        iterations = _iterate(coarse)
+        found, dft = coarse.dft.density, self._calculator.dft
+        dft.density.nt_sR.data[:] = found.nt_sR.data
+        dft.density.D_asii.data[:] = found.D_asii.data
+        dft.potential, dft.energies, _ = dft.pot_calc.calculate(dft.density, dft.ibzwfs, coarse.dft.potential.vHt_x)
+        return iterations
+
     def forget(self) -> None:
         """Drop the calculator and what was learnt from earlier structures."""
         self._calculator = None
         self._predictor.forget()
 
 
+def _iterate(calculator: Any) -> int:
+    """Run to self-consistency from the density that the calculation has; the number of iterations.
+
+    GPAW's own loop would set a new calculation up once more.
+    """
+    iterations = 0
+    for context in calculator.dft.iconverge(calculate_forces=calculator._calculate_forces):
+        iterations = context.niter
+    return iterations
+
+
 def _converge(calculator: Any, sheet: Atoms) -> dict[str, Any]:
     """Run GPAW to self-consistency; energies in eV, forces (N, 3) in eV/A."""
-    iterations = 0
-    for context in calculator.iconverge(sheet):
-        iterations = context.niter
+    iterations = _iterate(calculator)
     dft = calculator.dft
+    dft.calculate_energy()
     energies = dft.energies
     parts = {name: value * Ha for name, value in energies._energies.items()}
     components = {

@@ -1,12 +1,13 @@
-"""The convergence study: what each DFT setting contributes to the error of energy differences.
+"""The convergence study: how far energies and forces of the production settings are from the ground state.
 
-One setting at a time is varied about the production settings, those other than the grid on a coarser one. Its error
-is judged by what matters to a model: by how much the energy difference per atom of two structures of one family
-changes from the best value of that setting; and by the egg-box noise, the spread of the energy when a sheet is shifted
-rigidly against the grid.
+Each study varies some settings about the production ones (or about a cheaper `base`), and its last point is the best,
+held to be exact. Widths of the occupations and k-points are varied together, since a wide distribution hides what
+coarse k-points miss. Errors are judged by what matters to a model: how much energy differences of sheets change, within
+a family and, beside one energy for each element, across families; how much forces change; and the egg-box noise, the
+spread of the energy of a sheet that is shifted rigidly against the grid.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,71 +22,58 @@ from extensive.reference.settings import DFTSettings, grid_shape
 COLUMNS = (
     "study",
     "setting",
-    "unit",
     "system",
     "error_meV_per_atom",
     "beside_elements_meV_per_atom",
+    "forces_meV_per_A",
     "chosen",
     "seconds",
 )
+ERRORS = COLUMNS[3:6]
 DATASET = "convergence"  # its labels' file in the archive
-GRID_STUDIES = ("grid", "egg-box")
+ALL = "all families"  # the row of a point that sums the systems up
 
 
 @dataclass(frozen=True)
 class Point:
-    """One value of one setting."""
+    """One point of one study."""
 
     study: str
     setting: str
-    unit: str
     settings: DFTSettings
-    chosen: bool  # the production value
-    shifts: tuple[float, ...] = ()  # of the sheet, in grid spacings along x and y; egg-box only
+    chosen: bool  # the production value of all that the study varies
+    shifts: tuple[float, ...] = ()  # of the first sheet, in grid spacings along x and y; egg-box noise only
+    datasets: tuple[str, ...] = ()  # that the study is of
 
 
-def points(study: dict[str, Any], production: DFTSettings) -> list[Point]:
-    """All points of the configured study; within each setting the last one is the best, held to be exact.
+def points(configured: dict[str, Any], production: DFTSettings) -> list[Point]:
+    """All points of the configured studies (`reference.convergence`); the last one of each is the best.
 
-    Raises InputError for a setting whose production value is not among those studied.
+    Raises InputError for an unknown setting and for a study that lacks the production values.
     """
     found: list[Point] = []
-    # The other settings' errors hardly depend on the grid, and a coarser one costs less.
-    coarse = replace(production, grid_points=tuple(study["coarse_grid_points"]))
-
-    def add(name: str, setting: str, unit: str, chosen: bool, shifts: tuple[float, ...] = (), **changes: Any) -> None:
-        base = production if name in GRID_STUDIES else coarse
-        found.append(Point(name, setting, unit, replace(base, **changes), chosen, shifts))
-
-    grids = [tuple(grid) for grid in study["grid_points"]]
-    for name, shifts in zip(GRID_STUDIES, ((), tuple(study["shifts"]))):
-        for grid in grids:
-            z_spacing_A = production.z_spacing_A * production.grid_points[0] / grid[0]
-            chosen = grid == production.grid_points
-            add(name, f"{grid[0]}", "points along x", chosen, shifts, grid_points=grid, z_spacing_A=z_spacing_A)
-    densest = tuple(study["kpoints"][-1])
-    for kpoints in map(tuple, study["kpoints"]):
-        name, chosen = f"{kpoints[0]}x{kpoints[1]}", kpoints == production.kpoints
-        add("k-points", name, "per 60 atoms", chosen, kpoints=kpoints)
-        if chosen and not production.mirror_kpoints:
-            add("k-points", f"{name} all", "per 60 atoms", False, mirror_kpoints=True)
-    for vacuum in study["vacuum_A"]:
-        add("vacuum", f"{vacuum:g}", "Angstrom", vacuum == production.vacuum_A, vacuum_A=vacuum)
-    for width in study["smearing_eV"]:
-        # At the densest k-points, else this would be the k-points' error, which a wide distribution hides.
-        add("smearing", f"{width:g}", "eV", width == production.smearing_eV, smearing_eV=width, kpoints=densest)
-    for basis in study["basis"]:
-        add("basis", basis, "", basis == production.basis, basis=basis)
-    for error in study["density_convergence"]:
-        chosen = error == production.density_convergence
-        add("density", f"{error:g}", "electrons per electron", chosen, density_convergence=error)
-    for name in dict.fromkeys(point.study for point in found):
-        values = [point.setting for point in found if point.study == name]
+    known = {field.name for field in fields(DFTSettings)}
+    for name, study in configured["studies"].items():
+        varied = {key for point in study["points"] for key in point if key != "name"}
+        if unknown := sorted((varied | set(study["base"])) - known):
+            raise InputError(f"reference.convergence.studies.{name}: {unknown[0]!r} is no setting of reference.dft")
+        base = _changed(production, study["base"])
+        for point in study["points"]:
+            settings = _changed(base, {key: value for key, value in point.items() if key != "name"})
+            chosen = all(getattr(settings, key) == getattr(production, key) for key in varied)
+            datasets = tuple(study["datasets"] or configured["datasets"])
+            found.append(Point(name, point["name"], settings, chosen, tuple(study["shifts"]), datasets))
         if not any(point.chosen for point in found if point.study == name):
+            values = ", ".join(point.setting for point in found if point.study == name)
             raise InputError(
-                f"reference.convergence: the {name} study has {', '.join(values)} but not the production value"
+                f"reference.convergence.studies.{name}: has {values} but not the production values of "
+                f"{', '.join(sorted(varied))}"
             )
     return found
+
+
+def _changed(settings: DFTSettings, changes: dict[str, Any]) -> DFTSettings:
+    return replace(settings, **{key: tuple(v) if isinstance(v, list) else v for key, v in changes.items()})
 
 
 def shifted(atoms: Atoms, shift: float, settings: DFTSettings) -> Atoms:
@@ -106,7 +94,8 @@ def jobs(point: Point, structures: list[Atoms]) -> list[tuple[str, Atoms]]:
 
 
 def _name(point: Point, atoms: Atoms) -> str:
-    return f"{DATASET}-{atoms.info[keys.STRUCTURE_ID]}-{point.study}-{point.setting}"
+    setting = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in point.setting)
+    return f"{DATASET}-{atoms.info[keys.STRUCTURE_ID]}-{point.study}-{setting}"
 
 
 def as_member(name: str, atoms: Atoms) -> Atoms:
@@ -116,15 +105,17 @@ def as_member(name: str, atoms: Atoms) -> Atoms:
     return member
 
 
-def difference_error(energies: np.ndarray, best: np.ndarray) -> float:
-    """Root mean square, over pairs of structures, of the change of their energy difference.
-
-    `energies` and `best` (B,) are energies per atom with a setting and with the best one, in the same unit; a constant
-    offset between the two cancels.
-    """
-    change = energies - best
+def difference_error(change: np.ndarray) -> float:
+    """Root mean square, over pairs of structures, of the difference of their energies' changes (B,); 0 for one."""
     first, second = np.triu_indices(len(change), 1)
-    return float(np.sqrt(np.mean((change[first] - change[second]) ** 2)))
+    return float(np.sqrt(np.mean((change[first] - change[second]) ** 2))) if len(first) else 0.0
+
+
+def beside_elements(change: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Energy changes per atom (B,) that one energy for each element leaves; `change` (B,) per atom, `counts` (B, E)."""
+    atoms = counts.sum(axis=1)
+    shares = counts / atoms[:, None]
+    return change - shares @ np.linalg.lstsq(shares, change, rcond=None)[0]
 
 
 def by_dataset(labelled: list[Atoms]) -> dict[str, list[Atoms]]:
@@ -136,32 +127,27 @@ def by_dataset(labelled: list[Atoms]) -> dict[str, list[Atoms]]:
 
 
 def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.DataFrame:
-    """Rows (COLUMNS): one for each point and data set. `results` are the labels of each point, by data set.
+    """Rows (COLUMNS): one for each point and system, and one for all of them. `results`: labels of each point.
 
-    `beside_elements_meV_per_atom` is the error that is left when each element has an energy of its own, the same in all
-    data sets: that part of a setting's error, the networks' per-element energies take out again.
+    Energies are root mean squares: the error is that of energy differences in a family; beside elements is what one
+    energy for each element, the same in all families, leaves of the changes themselves. Forces are mean absolute
+    changes of components. Of shifted sheets the error is the spread of the energy, and there is nothing else.
     """
     last = {point.study: index for index, point in enumerate(all_points)}
     rows = []
     for point, labels in zip(all_points, results, strict=True):
         best = results[last[point.study]]
-        beside = {} if point.shifts else _beside_elements(labels, best)
-        for dataset, labelled in labels.items():
-            energies = _per_atom(labelled)
-            if point.shifts:
-                error = float(np.ptp(energies))
-            else:
-                error = difference_error(energies, _per_atom(best[dataset]))
+        found = _shift_errors(labels) if point.shifts else _errors(labels, best)
+        for system, errors in found.items():
+            sheets = labels[system] if system != ALL else [atoms for sheets in labels.values() for atoms in sheets]
             rows.append(
                 {
                     "study": point.study,
                     "setting": point.setting,
-                    "unit": point.unit,
-                    "system": labelled[0].info[keys.FAMILY],
-                    "error_meV_per_atom": error * keys.MEV_PER_EV,
-                    "beside_elements_meV_per_atom": beside.get(dataset, np.nan) * keys.MEV_PER_EV,
+                    "system": system.removesuffix("-rattle"),
+                    **dict(zip(ERRORS, errors * keys.MEV_PER_EV)),
                     "chosen": point.chosen,
-                    "seconds": float(np.mean([record_of(atoms)["seconds"] for atoms in labelled])),
+                    "seconds": float(np.mean([record_of(atoms)["seconds"] for atoms in sheets])),
                 }
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -171,17 +157,30 @@ def _per_atom(labelled: list[Atoms]) -> np.ndarray:
     return np.array([atoms.info[keys.REF_ENERGY] / len(atoms) for atoms in labelled])
 
 
-def _beside_elements(labels: dict[str, list[Atoms]], best: dict[str, list[Atoms]]) -> dict[str, float]:
-    """`difference_error` of each data set, eV/atom, after a fit of one energy per element to the changes of all."""
-    sheets = [atoms for labelled in labels.values() for atoms in labelled]
+def _shift_errors(labels: dict[str, list[Atoms]]) -> dict[str, np.ndarray]:
+    found = {system: np.array([np.ptp(_per_atom(sheets)), np.nan, np.nan]) for system, sheets in labels.items()}
+    return {**found, ALL: np.mean(list(found.values()), axis=0)}
+
+
+def _errors(labels: dict[str, list[Atoms]], best: dict[str, list[Atoms]]) -> dict[str, np.ndarray]:
+    """ERRORS in eV/atom and eV/A of each system and of all."""
+    sheets = [atoms for system in labels for atoms in labels[system]]
+    exact = [atoms for system in labels for atoms in best[system]]
+    change = _per_atom(sheets) - _per_atom(exact)
     elements = sorted({number for atoms in sheets for number in atoms.numbers})
     counts = np.array([[np.count_nonzero(atoms.numbers == element) for element in elements] for atoms in sheets])
-    others = [atoms for dataset in labels for atoms in best[dataset]]
-    change = np.array([a.info[keys.REF_ENERGY] - b.info[keys.REF_ENERGY] for a, b in zip(sheets, others, strict=True)])
-    left = (change - counts @ np.linalg.lstsq(counts, change)[0]) / counts.sum(axis=1)
-    owner = np.repeat(list(labels), [len(labelled) for labelled in labels.values()])
-    return {
-        dataset: difference_error(part, np.zeros_like(part))
-        for dataset in labels
-        if len(part := left[owner == dataset])
-    }
+    left = beside_elements(change, counts)
+    forces = np.array(
+        [
+            np.abs(atoms.arrays[keys.REF_FORCES] - other.arrays[keys.REF_FORCES]).mean()
+            for atoms, other in zip(sheets, exact, strict=True)
+        ]
+    )
+    owner = np.repeat(list(labels), [len(labels[system]) for system in labels])
+    found = {}
+    for system in labels:
+        here = owner == system
+        across = np.sqrt(np.mean(left[here] ** 2))
+        found[system] = np.array([difference_error(change[here]), across, forces[here].mean()])
+    within = np.sqrt(np.mean([errors[0] ** 2 for errors in found.values()]))
+    return {**found, ALL: np.array([within, np.sqrt(np.mean(left**2)), forces.mean()])}

@@ -22,6 +22,7 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.config import load_config
+from extensive.config.plan import seed_of
 from extensive.errors import InputError
 from extensive.paths import LABELS, repository_root
 from extensive.reference import convergence
@@ -52,6 +53,7 @@ class Work:
     dynamics: Dynamics | None
     settings: DFTSettings
     count: int = 1  # the configuration's, from which data sets grow on in proportion
+    seed: int = 0
 
 
 def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
@@ -70,19 +72,19 @@ def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
             dynamics = Dynamics.from_config(spec["md"])
             dynamics = replace(dynamics, frames=max(dynamics.frames, grow["frames"]))
         independent = spec["set"] == keys.INDEPENDENT_MD
-        structures = generate_dataset(name, spec, config["seed"])
+        structures = generate_dataset(name, spec, seed_of(config, name))
         count = config["structures"]["datasets"][name]["count"]
-        wanted.append(Work(name, kind, independent, structures, dynamics, settings, count))
+        wanted.append(Work(name, kind, independent, structures, dynamics, settings, count, seed_of(config, name)))
     if not study_too:
         return wanted
     study = config["reference"]["convergence"]
     starts = {work.dataset: work.structures[: study["structures"]] for work in wanted}
-    for dataset in set(study["datasets"]) - set(starts):
-        raise InputError(f"reference.convergence.datasets: {dataset!r} is not among structures.datasets")
     for point in convergence.points(study, settings):
+        for dataset in set(point.datasets) - set(starts):
+            raise InputError(f"reference.convergence: data set {dataset!r} is not among structures.datasets")
         members = [
             convergence.as_member(name, atoms)
-            for dataset in study["datasets"]
+            for dataset in point.datasets
             for name, atoms in convergence.jobs(point, starts[dataset])
         ]
         wanted.append(Work(convergence.DATASET, CONVERGENCE, False, members, None, point.settings))
@@ -93,7 +95,6 @@ class Grower:
     """One worker on the archive."""
 
     def __init__(self, config: dict[str, Any], folder: Path, lock_folder: Path, study_too: bool = False) -> None:
-        self.seed = config["seed"]
         self.folder = folder
         self.locks = lock_folder
         self.work = plan(config, study_too)
@@ -144,7 +145,7 @@ class Grower:
 
     def trajectory(self, work: Work, index: int) -> str:
         """Digest of a trajectory."""
-        return trajectory_digest(self.digest(work, index), work.dynamics, index, self.seed)
+        return trajectory_digest(self.digest(work, index), work.dynamics, index, work.seed)
 
     def run_one(self, kinds: tuple[str, ...] = tuple(SHARES)) -> bool:
         """Do the most wanted unit that no other worker holds; False when nothing is left."""
@@ -178,7 +179,7 @@ class Grower:
             digest = self.trajectory(work, index)
             done = self.archive.trajectory(digest)
             dynamics = replace(work.dynamics, frames=min(work.dynamics.frames, len(done) + BURST))
-            for frame in run_trajectory(atoms, dynamics, index, self.seed, digest, done, self.labeller.label):
+            for frame in run_trajectory(atoms, dynamics, index, work.seed, digest, done, self.labeller.label):
                 self._keep(work, frame)
         except LabelFailed as error:
             failed = self.trajectory(work, index) if work.kind == "md" else self.digest(work, index)

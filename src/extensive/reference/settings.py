@@ -26,8 +26,9 @@ class DFTSettings:
 
     `grid_points` along (x, y) belong to `grid_cells` rectangular 4-atom cells, `kpoints` (Monkhorst-Pack, even)
     to `kpoint_cells`; other supercells get the proportional grid and the folded k-points. Without `mirror_kpoints`,
-    one of each set of points that the mirrors of a perfect sheet map onto each other stands for all. `mixer` and
-    `max_iterations` steer how the solution is found, not what it is: they are not part of the digest.
+    one of each set of points that the mirrors of a perfect sheet map onto each other stands for all. `mixer`,
+    `max_iterations` and `start_kpoints` (the coarser sampling whose density the calculation starts from) steer how the
+    solution is found, not what it is: they are not part of the digest.
     """
 
     mode: str
@@ -40,10 +41,12 @@ class DFTSettings:
     kpoints: tuple[int, int]
     kpoint_cells: tuple[int, int]
     mirror_kpoints: bool
+    occupations: str
     smearing_eV: float
     density_convergence: float
     mixer: tuple[float, int, float]
     max_iterations: int
+    start_kpoints: tuple[int, int] | None
 
     @classmethod
     def from_config(cls, section: dict[str, Any]) -> "DFTSettings":
@@ -53,7 +56,9 @@ class DFTSettings:
     def physical(self) -> dict[str, Any]:
         """What determines the converged result, JSON-able."""
         values = asdict(self)
-        del values["mixer"], values["max_iterations"]
+        del values["mixer"], values["max_iterations"], values["start_kpoints"]
+        if self.occupations == "fermi-dirac":
+            del values["occupations"]  # labels from before there was a choice say nothing
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 

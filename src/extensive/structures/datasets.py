@@ -46,6 +46,7 @@ class DatasetSpec:
     pore_radius_A: list[float]
     hbn_fraction: list[float]
     set: str
+    seed: int | None  # its own, for whoever makes it; see config.plan.seed_of
     md: dict[str, Any]
     files: list[str]  # a user's own labelled structures instead of generated ones
 

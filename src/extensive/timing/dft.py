@@ -14,9 +14,9 @@ import numpy as np
 
 from extensive.errors import InputError
 from extensive.io import read_json, write_json
-from extensive.reference.bands import kept_bands_only
-from extensive.reference.blocked import dense_products
+from extensive.reference.arithmetic import faster_sums
 from extensive.reference.calculation import LabelFailed, new_calculator, prepare_serial_process
+from extensive.reference.occupations import right_fermi_level
 from extensive.reference.parallel import irreducible_kpoints, join_ranks, run_ranks, split_ranks
 from extensive.reference.settings import DFTSettings, with_vacuum
 from extensive.structures.lattices import graphene
@@ -51,7 +51,7 @@ def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, s
         atoms.positions[:, :2] += DISPLACEMENT_A * rng.standard_normal((len(atoms), 2))
         split = split_ranks(ranks, irreducible_kpoints(atoms, dft)) if ranks > 1 else None
         calculator = new_calculator(atoms, dft, dft.mixer, dft.max_iterations, split)
-        with dense_products(), kept_bands_only():
+        with faster_sums(), right_fermi_level():
             for _ in calculator.iconverge(with_vacuum(atoms, dft)):
                 pass
 
