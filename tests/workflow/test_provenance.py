@@ -54,7 +54,8 @@ def test_what_changes_the_arithmetic_of_dft_reruns_labels_and_their_timing(rules
     ("module", "expected"),
     [
         ("figures/scaling", {"figure_scaling"}),
-        ("figures/convergence", {"figure_convergence", "figure_learning_curves", "figure_context"}),
+        ("figures/convergence", {"figure_convergence"}),
+        ("figures/learning_curves", {"figure_learning_curves", "figure_context"}),
         ("figures/network_data", {f"figure_data_{name}" for name in ("inputs", "kernel", "tiles", "networks")}),
         ("evaluation/claims", {"claims", "claims_seeds", "publish"}),
         ("training/ising", {"train_ising", "evaluate_ising"}),
