@@ -1,6 +1,7 @@
 # make run    sets up and runs the default preset        make test    sets up and runs the tests
 # make labels grows the archive of reference energies    make check   style only
-.PHONY: run test test-cluster smoke labels publish report check format clean
+# make test-fast   style and the fast tests, for each save
+.PHONY: run test test-fast test-cluster smoke labels publish report check format clean
 
 CORES ?= 2
 CONFIG ?= config/config.yaml
@@ -22,11 +23,18 @@ smoke:
 
 test:
 	@echo "make test: sets up .venv, then style and all tests; about 15 minutes on 2 cores"
+	@echo "make test: system packages that some tests need (MPI, Slurm) are installed with INSTALL=1 or CI=true, else those tests are skipped"
 	envs/setup.sh test
 	$(MAKE) check
 	.venv/bin/python -m pytest --benchmark-disable
 
-# Only those that need a real Slurm, which is installed and started for them (root only).
+# For each save: needs .venv as `make test` leaves it, and no GPAW, no network and no cluster.
+test-fast:
+	@echo "make test-fast: style and the fast tests; below 2 minutes"
+	$(MAKE) check
+	.venv/bin/python -m pytest --quiet --benchmark-disable -m "not medium and not slow and not dft and not slurm and not gpu"
+
+# Only those that need a real Slurm, which is started for them (root only) and, with INSTALL=1, installed before.
 test-cluster:
 	envs/setup.sh test
 	.venv/bin/python -m pytest -m slurm

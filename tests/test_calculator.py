@@ -28,6 +28,7 @@ def ensemble(tmp_path_factory):
     return [write_model(folder / f"member-{seed}", seed=seed) for seed in range(3)]
 
 
+@pytest.mark.medium
 def test_importing_the_package_does_not_import_torch():
     code = (
         "import sys, extensive; assert 'torch' not in sys.modules; extensive.Calculator; assert 'torch' in sys.modules"
@@ -81,6 +82,7 @@ def test_an_optimizer_goes_down(model):
     assert atoms.get_potential_energy() < before
 
 
+@pytest.mark.medium
 def test_ase_gui_shows_energies_and_forces_of_a_trajectory(model, tmp_path):
     atoms = rattled()
     atoms.calc = Calculator(model, device="cpu")

@@ -90,6 +90,7 @@ def fitted(tmp_path, name: str, **training):
     return load_model(path), structures
 
 
+@pytest.mark.medium
 def test_a_network_takes_up_what_it_is_taught(tmp_path, monkeypatch):
     # So much that a few steps from random weights will do.
     monkeypatch.setattr(charges, "TEACHING_WEIGHT", 3.0)
@@ -109,6 +110,7 @@ def test_a_network_takes_up_what_it_is_taught(tmp_path, monkeypatch):
     assert abs(charge(untaught, structures[0]) + 1.5) > 0.5
 
 
+@pytest.mark.medium
 def test_a_sheet_that_is_taught_nothing_leaves_no_trace_in_the_gradient(tmp_path):
     potential, structures = fitted(tmp_path, "some", samples=6)
     sheets = make_sheets(structures, potential.reference_energies_eV, True, lambda atoms: None)

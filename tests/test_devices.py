@@ -57,6 +57,7 @@ class _AtOnce(Executor):
         return future
 
 
+@pytest.mark.medium
 def test_the_engine_whole_and_streamed(monkeypatch):
     monkeypatch.setattr(stream, "_pool", lambda workers: nullcontext(_AtOnce()))
     atoms = timing_cell((40, 24), 1)
@@ -69,6 +70,7 @@ def test_the_engine_whole_and_streamed(monkeypatch):
 EQUILIBRATED = {"edge_charge_e": -0.3, "augmentation": {"rotation_deg": 60.0}}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("name", "change", "training"),
     [

@@ -204,6 +204,7 @@ def test_jobs_see_what_their_environment_names_and_a_lock_is_installed_to_the_le
     assert versions == {"3.0.2", "3.0.3"}
 
 
+@pytest.mark.medium
 def test_impossible_environment_ends_the_run_with_the_reason(small_workflow, conda):
     file = small_workflow / "envs" / "figures.yaml"
     file.write_text(file.read_text().replace("seaborn-base=0.13.2", "seaborn-base=0.14.7"))

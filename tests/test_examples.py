@@ -49,6 +49,7 @@ def test_a_stone_wales_defect_is_relaxed_and_moved(tmp_path, stone_wales):
     assert abs(stone_wales.dynamics(atoms, 10)) < 100
 
 
+@pytest.mark.medium
 @published
 def test_the_published_model_conserves_energy_in_dynamics(stone_wales):
     """The example on 60 atoms for 0.1 ps; docs/methods.md has the drift of 960 atoms over 10 ps."""
@@ -109,6 +110,7 @@ def test_every_row_and_every_edge_of_the_stripes_counts_as_often_with_a_minus(st
     assert {("B", "C", True), ("B", "C", False), ("C", "N", True), ("C", "N", False)} <= set(two_alike)
 
 
+@pytest.mark.medium
 @published
 def test_edges_beyond_its_context_interact_only_by_the_charge_that_they_share(stripes):
     # Of trained ones: where on the pixels a row lies matters to an untrained one.

@@ -97,6 +97,7 @@ def test_an_input_image_shows_each_atom_with_its_charge(sheet, tmp_path):
     assert image.sum() * pixel == pytest.approx(60 * 6 * 2 * np.pi * 0.2**2, rel=1e-4)
 
 
+@pytest.mark.medium
 def test_files_are_what_the_figures_read(sheet, tmp_path):
     figures = pytest.importorskip("extensive.figures.networks")
     from extensive.figures import inputs, kernel, tiles

@@ -280,6 +280,7 @@ def test_inputs_table_is_the_images(drawings):
         np.testing.assert_allclose(values, drawn, atol=5.1e-4)
 
 
+@pytest.mark.medium
 def test_saved_files_are_whole_and_the_same_every_time(tmp_path):
     written = []
     for turn in range(2):
@@ -332,6 +333,7 @@ def test_styles_leave_the_callers_settings_alone():
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.medium
 def test_figures_and_claims_need_no_torch():
     modules = "cnn_accuracy ednn_accuracy scaling dimers ising inputs kernel tiles networks interpolation "
     modules += "learning_curves convergence components"

@@ -250,6 +250,7 @@ def test_stopped_evaluation_goes_on_where_it_was(tmp_path, changes):
     assert stream_energy(engine, source, checkpoint).energy_eV == expected.energy_eV
 
 
+@pytest.mark.medium
 def test_killed_process_is_resumed(tmp_path):
     save_model(tmp_path / "model", potential())
     checkpoint = tmp_path / "sums.json"

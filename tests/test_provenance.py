@@ -97,6 +97,7 @@ def test_modules_that_import_each_other_end(tmp_path):
     assert found(tmp_path) == {"p/a", "p/b"}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", PLAINLY_IMPORTED)
 def test_python_loads_the_same_modules(name):
     """Only the imports of the real script are run, in a process of its own, and what they loaded is compared."""

@@ -42,6 +42,7 @@ def configured(*names: str) -> dict:
     return complete_config(functools.reduce(merged, files))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("names", [("config",), ("config", "more-labels")], ids=" with ".join)
 def test_the_archive_covers_the_default_preset_and_further_labels(names, archive, tmp_path):
     """Else they would compute labels for hours instead of finishing in the minutes that they say."""
@@ -116,6 +117,7 @@ def test_further_labels_are_for_the_ednn_and_leave_test_sets_as_they_are():
         assert all(learns_from(dataset, exclude) for dataset in before)
 
 
+@pytest.mark.medium
 @published
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_trainings_that_go_on_from_others_are_those_that_their_configurations_say(seed):

@@ -36,6 +36,7 @@ def test_two_processes_find_the_energy_of_one(job, tmp_path):
     assert abs(network_alone) > 1e-3 * one.n_atoms
 
 
+@pytest.mark.medium
 def test_processes_that_end_with_an_error_are_one_line(job, tmp_path):
     job["model"] = tmp_path / "missing.pt"
     with pytest.raises(InputError, match="sheet: 2 processes ended with"):

@@ -106,6 +106,7 @@ def test_a_study_that_makes_no_model_is_named(wrong, message):
         studies.members(changed(**wrong))
 
 
+@pytest.mark.medium
 def test_presets_name_models_that_exist():
     folder = repository_root() / "config"
     default = yaml.safe_load((folder / "config.yaml").read_text())
@@ -143,6 +144,7 @@ def test_an_ensemble_is_the_mean_and_its_spread():
         studies.ensemble([table])
 
 
+@pytest.mark.medium
 def test_parts_of_a_label_add_up_to_its_energy():
     from extensive.reference.archive import Archive
 

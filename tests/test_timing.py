@@ -185,6 +185,7 @@ def test_dft_timing_is_a_row(tmp_path):
     assert 0 < row.seconds < 120
 
 
+@pytest.mark.slow
 def test_breakdown_counts_the_arithmetic_of_the_network(models):
     settings = NetworkTimingSettings((1,), ("float32",), 1, 1, 5.0, 5.0)
     found = measure_breakdown(models, settings, "cpu")

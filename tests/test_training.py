@@ -63,6 +63,7 @@ def fit(tmp_path, name: str, count: int = 8, model: dict | None = None, **traini
     return pd.read_csv(curve), load_model(tmp_path / name), structures
 
 
+@pytest.mark.medium
 def test_a_handful_of_sheets_is_learned_and_what_is_saved_is_what_was_trained(tmp_path):
     curve, potential, structures = fit(tmp_path, "few")
     assert curve["loss"].iloc[-1] < 0.3 * curve["loss"].iloc[0]
@@ -74,6 +75,7 @@ def test_a_handful_of_sheets_is_learned_and_what_is_saved_is_what_was_trained(tm
     assert potential.metadata["n_train"] == 8
 
 
+@pytest.mark.medium
 def test_forces_in_the_loss_beat_energies_alone(tmp_path):
     def force_error(name: str, **training) -> float:
         _, potential, structures = fit(tmp_path, name, count=4, **training)
@@ -90,6 +92,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert any(not torch.equal(same[0][key], other[key]) for key in other)
 
 
+@pytest.mark.medium
 def test_a_training_goes_on_from_given_weights(tmp_path):
     _, first, structures = fit(tmp_path, "first-seed3", samples=160, seed=3)
     # At a rate of nothing the weights stay those that it began with, and so do scale and reference energies.
@@ -107,6 +110,7 @@ def test_a_training_goes_on_from_given_weights(tmp_path):
         fit(tmp_path, "x", initial_weights="none.pt")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("model", [MODEL, {**MODEL, "symmetry": "mirrors", "head": [8]}])
 def test_a_training_goes_on_with_further_blocks(tmp_path, model):
     _, first, structures = fit(tmp_path, "first", samples=80, model=model)
@@ -247,6 +251,7 @@ train_model("m", model, structures, splits, out, out + ".csv", "cpu", (), "check
 """
 
 
+@pytest.mark.medium
 def test_killed_and_resumed_training_ends_with_the_same_weights(tmp_path):
     structures = [sheet(i) for i in range(10)]
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
@@ -284,6 +289,7 @@ def test_killed_and_resumed_training_ends_with_the_same_weights(tmp_path):
 # ---- model systems
 
 
+@pytest.mark.medium
 def test_ising_network_is_right_on_lattices_larger_than_it_was_trained_on(tmp_path):
     spec = {"length": 8, "samples": 1500, "sweeps": 20, "temperatures": [1.0, 4.0]}
     settings = IsingSettings(steps=800, batch_size=64)
@@ -309,6 +315,7 @@ def test_ising_symmetries_leave_the_energy():
         np.testing.assert_array_equal(ising_energy(changed.numpy()), same.numpy())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_dimers_energy_and_separation_are_read_off_images(tmp_path, dimensions):
     from extensive.structures.dimers import generate_dimers

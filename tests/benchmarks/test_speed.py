@@ -21,6 +21,7 @@ from extensive.training.loop import _backward
 from extensive.training.scaling import LossUnits
 from extensive.training.settings import TrainingSettings
 
+pytestmark = pytest.mark.medium
 pytest.importorskip("pytest_benchmark")
 
 # The default preset's network; speed does not depend on the weights.

@@ -9,17 +9,21 @@ from extensive.config import load_config
 STAGES = ("structures", "label", "rasterize", "train", "evaluate", "timing", "figure")
 
 
-@pytest.mark.parametrize("preset", ["smoke", "config", "paper"])
+@pytest.mark.parametrize(
+    "preset", ["smoke", *(pytest.param(preset, marks=pytest.mark.medium) for preset in ("config", "paper"))]
+)
 def test_every_stage_of_a_preset_is_planned(workflow_copy, preset):
     rules = workflow_copy.planned(preset=preset)
     for stage in STAGES:
         assert any(stage in rule for rule in rules), f"no rule of stage {stage} in {sorted(rules)}"
 
 
+@pytest.mark.medium
 def test_default_preset_is_found_without_naming_it(workflow_copy):
     assert workflow_copy.planned(preset=None) == workflow_copy.planned(preset="config")
 
 
+@pytest.mark.medium
 def test_lint_is_clean(workflow_copy):
     done = workflow_copy.snakemake("--lint", check=False)
     assert done.returncode == 0, done.stdout
@@ -34,6 +38,7 @@ def test_unknown_key_is_named_in_one_line(workflow_copy):
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.medium
 def test_leaving_out_a_data_set_that_is_not_there_is_refused_in_one_line(workflow_copy):
     done = workflow_copy.snakemake(
         "--dry-run", "--config", 'models={"ednn": {"training": {"exclude": ["hbm-*"]}}}', check=False
@@ -55,12 +60,14 @@ def test_every_rule_that_computes_declares_what_the_house_asks(workflow_copy):
                 assert re.search(rf"^    {directive}:", body, re.M), f"{file.name}: rule {name} has no {directive}"
 
 
+@pytest.mark.medium
 def test_studies_are_trained_only_when_asked_for(workflow_copy):
     models = load_config(workflow_copy.root / "config" / "config.yaml")["models"]
     assert workflow_copy.planned(preset="config")["train"] == len(models)
     assert workflow_copy.planned("--cores", "2", "studies", preset="config")["train"] > len(models)
 
 
+@pytest.mark.medium
 def test_what_was_learned_from_is_predicted_only_when_asked_for(workflow_copy):
     usual = workflow_copy.snakemake("--dry-run", preset="config").stdout
     assert "-train.csv" not in usual
@@ -68,12 +75,14 @@ def test_what_was_learned_from_is_predicted_only_when_asked_for(workflow_copy):
     assert planned["evaluate_symmetric"] == planned["train"] == 1
 
 
+@pytest.mark.medium
 def test_peers_are_compared_only_when_asked_for(workflow_copy):
     assert "peer_mace" not in workflow_copy.planned(preset="config")
     planned = workflow_copy.planned("--cores", "2", "peers", preset="config")
     assert planned["peer_mace"] == planned["peers_compared"] == planned["figure_peers"] == 1
 
 
+@pytest.mark.medium
 def test_a_training_that_goes_on_needs_the_weights_of_its_own_seed(workflow_copy):
     text = 'models: {ednn: {training: {seed: 1, initial_weights: "results/published/models/ednn-seed{seed}.pt"}}}'
     (workflow_copy.root / "config" / "on.yaml").write_text(text)

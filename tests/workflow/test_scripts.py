@@ -88,6 +88,7 @@ def test_a_log_is_begun_anew_unless_attempts_are_to_be_kept(tmp_path):
     assert run(tmp_path, work.format(True, 3))[2] == "2\n3\n"
 
 
+@pytest.mark.medium
 def test_torch_has_the_threads_of_the_rule(tmp_path):
     work = "import torch\nsnakemake.threads = 3\nwith logged(snakemake):\n    print(torch.get_num_threads())"
     assert run(tmp_path, work)[2] == "3\n"

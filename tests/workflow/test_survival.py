@@ -206,6 +206,7 @@ def tree(tmp_path_factory) -> Path:
     return copy_tree(tmp_path_factory.mktemp("tree")).root
 
 
+@pytest.mark.medium
 @pytest.mark.timeout(300)
 def test_killed_publishing_and_sheet_end_as_if_nothing_had_happened(tmp_path, tree):
     assert survive(publishing(150), 4, SEED, tmp_path, tree, share=1.0).kills == 4
