@@ -1,5 +1,6 @@
 """Every rule has among its inputs the code that its script uses, and labels that it reads."""
 
+import os
 import re
 
 import pytest
@@ -69,3 +70,24 @@ def test_rules_that_use_a_module(rules, module, expected):
 
 def test_labels_that_are_added_to_the_archive_are_seen(rules):
     assert {name for name, rule in rules.items() if rule["archive"]} == LABELS
+
+
+@pytest.mark.medium
+def test_labels_of_a_data_set_rerun_when_its_file_in_the_archive_is_newer(workflow_copy):
+    root, name = workflow_copy.root, "graphene-pristine"
+    made = [f"structures/{name}.extxyz", f"reference/chunks/{name}.0.extxyz", f"reference/chunks/{name}.0.failed.csv"]
+    files = [root / "results/default" / file for file in made]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    target = ("--rerun-triggers", "mtime", "--", str(files[1].relative_to(root)))
+    now = files[1].stat().st_mtime
+    try:
+        assert workflow_copy.planned(*target, preset="config") == {}
+        os.utime(root / "results/published/labels/hbn-pristine.extxyz.gz", (now + 5, now + 5))
+        assert workflow_copy.planned(*target, preset="config") == {}
+        os.utime(root / f"results/published/labels/{name}.extxyz.gz", (now + 5, now + 5))
+        assert workflow_copy.planned(*target, preset="config") == {"label_chunk": 1}
+    finally:
+        for file in files:
+            file.unlink()
