@@ -96,6 +96,21 @@ for wrong, says, run in (
 ):  # fmt: skip
     CASES.append(Case("configuration", wrong, says, run))
 
+for wrong, says, name in (
+    ("a key given twice", "line 2: key 'run' is given twice, first in line 1", "twice.yaml"),
+    ("a key that YAML makes a number of (`2024:`)", "key '2024' is a number to YAML; quote it", "names.yaml"),
+    ("a file in another encoding than UTF-8", "save it as UTF-8", "latin1.yaml"),
+):  # fmt: skip
+    CASES.append(Case("configuration", wrong, says, lambda folder, name=name: load_config(ROOT / "tests/files" / name)))
+CASES.append(
+    Case(
+        "configuration",
+        "a key that YAML makes true or false of (`no:`)",
+        "key 'no' is true or false to YAML; quote it",
+        config_text("no: 1\n"),
+    )
+)
+
 
 # --- the machine, and the command line ---------------------------------------------------------------------------
 

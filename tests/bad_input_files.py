@@ -88,6 +88,59 @@ for wrong, says, change in (
     CASES.append(Case("structures", wrong, says, labelled(change)))
 
 
+def own_file(name: str, with_forces: bool = True) -> Callable[[Path], None]:
+    """One of tests/files, as labelled structures."""
+
+    def run(folder: Path) -> None:
+        from extensive.structures.user_files import read_labelled
+
+        read_labelled([ROOT / "tests/files" / name], "mine", with_forces)
+
+    return run
+
+
+for wrong, says, name in (
+    ("an energy under another name", "found key 'dft_energy'; set energy_key: dft_energy", "labels-dft_energy-dft_forces.xyz"),
+    ("forces under another name", "found column 'force'; set forces_key: force", "labels-energy-force.xyz"),
+    ("a LAMMPS dump with forces and no energy", "no REF_energy (eV), energy or free_energy", "forces-without-energy.lammpstrj"),
+    ("a rippled sheet", "it is a projection, to which heights are lost", "rippled.extxyz"),
+    ("XYZ without a cell", "no cell; a sheet needs its two period vectors", "no-cell.xyz"),
+):  # fmt: skip
+    CASES.append(Case("structures", wrong, says, own_file(name)))
+
+
+@case(
+    "structures",
+    "one frame's energy per atom, with `labels.outliers: stop`",
+    "one energy per atom, where a total is needed?",
+)
+def _(folder):
+    from extensive.structures.labels import Outliers, look_for_outliers
+    from extensive.structures.user_files import read_labelled
+
+    found = read_labelled([ROOT / "tests/files/labels-no-pbc-key.xyz"], "mine")
+    found[3].info["REF_energy"] /= len(found[3])
+    look_for_outliers(found, Outliers("stop"))
+
+
+@case("structures", "a LAMMPS data file without masses", "without Masses, so without elements; convert it")
+def _(folder):
+    from extensive.structures.reading import read_any
+
+    text = (ROOT / "tests/files/hbn.data").read_text()
+    (folder / "hbn.data").write_text(text[: text.index("Masses")] + text[text.index("Atoms") :])
+    read_any(folder / "hbn.data")
+
+
+@case("structures", "isolated atoms alone", "holds isolated atoms only, and no sheet")
+def _(folder):
+    from extensive.structures.user_files import read_labelled
+
+    text = (ROOT / "tests/files/labels-with-an-isolated-atom.xyz").read_text()
+    (folder / "atom.xyz").write_text("\n".join(text.splitlines()[:3]) + "\n")
+    read_labelled([folder / "atom.xyz"], "mine")
+
+
 @case("structures", "a file that is not there", "no such file")
 def _(folder):
     from extensive.structures.user_files import read_any

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from io import StringIO
@@ -58,6 +59,11 @@ def read_json(path: str | os.PathLike) -> Any:
         return json.loads(Path(path).read_text())
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
+
+
+def note(text: str) -> None:
+    """Say something that the user should know of and that stops nothing: one line on stderr."""
+    print(f"extensive: note: {' '.join(text.split())}", file=sys.stderr)
 
 
 def digest(value: Any) -> str:

@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 os.environ.update(PYTHONPATH=str(ROOT / "src"))
 
 from extensive.config import complete_config
+from extensive.config.load import with_image_files
 from extensive.config.provenance import code_of
 from extensive.errors import InputError
 from extensive.paths import LABELS as ARCHIVE
@@ -23,6 +24,9 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+# Where files are looked for that are not found from the working directory.
+CONFIG_FOLDER = Path(workflow.configfiles[-1]).parent if workflow.configfiles else Path(".")
+with_image_files(config, CONFIG_FOLDER)
 RUN = f"results/{config['run']}"
 # Whether the labels have the published ones' settings: what is published of labels then holds for the run's.
 PRODUCTION = config["reference"]["dft"] == complete_config({})["reference"]["dft"]

@@ -99,7 +99,7 @@ rule label:
 
 rule own_labels:
     input:
-        files=lambda wildcards: files_of(OWN[wildcards.dataset]),
+        files=lambda wildcards: files_of(OWN[wildcards.dataset], CONFIG_FOLDER),
         code=code("reference-own.py"),
     output:
         structures=result("structures/{dataset}.extxyz"),
@@ -121,6 +121,7 @@ rule own_labels:
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
         with_forces=any(model["training"]["forces_weight"] > 0 for model in config["models"].values()),
+        labels=config["labels"],
     message:
         "Labelled structures of {wildcards.dataset} from the user's files"
     script:

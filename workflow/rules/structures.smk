@@ -19,7 +19,7 @@ try:
     # Impossible combinations are refused here, before any job runs.
     for name, spec in config["structures"]["datasets"].items():
         read_spec(name, spec, config["structures"]["lattice_constants_A"])
-        files_of(spec["files"])
+        files_of(spec["files"], CONFIG_FOLDER)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

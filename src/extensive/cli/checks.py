@@ -1,12 +1,36 @@
 """What a configuration must hold beyond its schema: what the rules refuse before any job, in one place."""
 
+from pathlib import Path
 from typing import Any
 
 from extensive.errors import InputError
 from extensive.structures.datasets import read_spec
 
 
-def check_config(config: dict[str, Any]) -> None:
+def check_files(config: dict[str, Any], folder: str | Path | None = None) -> list[str]:
+    """Read the structures and labels that a configuration names, as a run would; lines on what is there.
+
+    Files that are not found from the working directory are looked for from `folder`, the configuration's. Raises
+    InputError for a file or label that a run would refuse.
+    """
+    from extensive.structures.labels import Outliers, keys_of, look_for_outliers
+    from extensive.structures.user_files import files_of, read_labelled
+
+    lines = []
+    with_forces = any(model["training"]["forces_weight"] > 0 for model in config["models"].values())
+    labels = config["labels"]
+    for name, spec in config["structures"]["datasets"].items():
+        if not spec["files"]:
+            continue
+        files = files_of(spec["files"], folder)
+        named = keys_of(labels, spec.get("labels"))
+        found = read_labelled(files, name, with_forces, spec.get("family"), spec.get("sampler"), named)
+        look_for_outliers(found, Outliers(labels["outliers"], labels["outlier_z"]))
+        lines.append(f"{name}: {len(found)} labelled structures in {len(files)} files")
+    return lines
+
+
+def check_config(config: dict[str, Any], folder: str | Path | None = None) -> None:
     """Raise InputError for a combination that no job could carry out; builds each network, trains none."""
     from extensive.models import ModelConfig, build_model
     from extensive.reference.settings import DFTSettings
@@ -17,7 +41,7 @@ def check_config(config: dict[str, Any]) -> None:
     structures, models = config["structures"], config["models"]
     for name, spec in structures["datasets"].items():
         read_spec(name, spec, structures["lattice_constants_A"])
-        files_of(spec["files"])
+        files_of(spec["files"], folder)
     both = sorted(set(structures["datasets"]) & set(structures["dimers"]))
     if both:
         raise InputError(f"structures.dimers: name {both[0]!r} is also in structures.datasets")

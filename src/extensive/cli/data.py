@@ -10,6 +10,13 @@ from extensive.errors import InputError
 
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration file; see config/README.md.")]
 
+EnergyKey = Annotated[
+    str | None, typer.Option("--energy-key", help="Key of the energy (eV). [default: REF_energy, free_energy, energy]")
+]
+ForcesKey = Annotated[
+    str | None, typer.Option("--forces-key", help="Column of the forces (eV/A). [default: REF_forces, forces]")
+]
+
 
 def _entry(config: Path | None, name: str, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A data set's completed entry, and the whole configuration: from a file, or from options alone."""
@@ -85,13 +92,15 @@ def label(
     from extensive.reference.calculation import prepare_serial_process
     from extensive.reference.chunks import Store, label_chunk, write_failures
     from extensive.reference.settings import DFTSettings, gpaw_version
-    from extensive.structures.user_files import name_structures, read_any
+    from extensive.structures.reading import read_any, without_isolated
+    from extensive.structures.user_files import dataset_names, name_structures
 
     gpaw_version()
     prepare_serial_process()
     whole = load_config(config) if config else complete_config({})
     settings = DFTSettings.from_config(whole["reference"]["dft"])
-    members = list(enumerate(name_structures(read_any(structures), structures.name.split(".")[0].lower())))
+    found = without_isolated(read_any(structures), structures)
+    members = list(enumerate(name_structures(found, *dataset_names([structures]))))
     known = Archive(repository_root() / LABELS) if archive else None
     folder = store or out.with_name(out.name + ".labels")
     finished = Store(folder, known, settings, whole["reference"]["labels"]["accept_gpaw"])
@@ -117,15 +126,18 @@ def rasterize(
     multiple_px: Annotated[
         int, typer.Option("--multiple-px", help="Image sides are multiples of so many pixels.")
     ] = 64,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Make images of labelled structures: energies (eV), ids and cells (Angstrom) beside them."""
     from extensive.images.files import write_images
-    from extensive.structures.user_files import read_labelled
+    from extensive.structures.labels import LabelKeys
+    from extensive.structures.user_files import dataset_names, read_labelled
 
     if multiple_px < 1:
         raise InputError(f"--multiple-px: {multiple_px}; it must be at least 1")
     chosen = channels if channels == "Z" else [symbol.strip() for symbol in channels.split(",")]
-    structures = read_labelled([labelled], labelled.name.split(".")[0].lower())
+    structures = read_labelled([labelled], *dataset_names([labelled]), named=LabelKeys(energy_key, forces_key))
     raster = {"pixel_size_A": pixel_size_a, "sigma_A": sigma_a, "multiple_px": multiple_px}
     write_images(out, structures, channels=chosen, **raster, progress=sys.stderr.isatty())
     print(f"{out}: {len(structures)} images")
@@ -141,12 +153,15 @@ def train(
         "."
     ),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Train a network on labelled structures (eV, Angstrom), and test it on those held back (meV/atom)."""
     from extensive.config import load_config
     from extensive.evaluation.predict import metrics, predict, write_evaluation
     from extensive.io import write_json
-    from extensive.structures.user_files import read_labelled
+    from extensive.structures.labels import Outliers, keys_of, look_for_outliers
+    from extensive.structures.user_files import dataset_names, read_labelled
     from extensive.training.fit import train_model
     from extensive.training.splits import DEVELOPMENT, assign_sets, check_honest
 
@@ -160,13 +175,14 @@ def train(
     if not labelled:
         raise InputError("no labelled structures given; name one file or more")
     with_forces = entry["training"]["forces_weight"] > 0
-    names = [path.name.split(".")[0].lower() for path in labelled]
-    if len(set(names)) < len(names):
-        raise InputError(f"{[str(path) for path in labelled]}: two files of one name; a file is a data set")
-    structures = [
-        atoms for name, path in zip(names, labelled, strict=True) for atoms in read_labelled([path], name, with_forces)
-    ]
-    datasets = whole["structures"]["datasets"]
+    names, datasets = dataset_names(labelled), whole["structures"]["datasets"]
+    given = {"energy_key": energy_key, "forces_key": forces_key}
+    given = {key: value for key, value in given.items() if value is not None}
+    structures = []
+    for name, path in zip(names, labelled, strict=True):
+        own = (datasets[name].get("labels") if name in datasets else None) or {}
+        structures += read_labelled([path], name, with_forces, named=keys_of(whole["labels"], {**own, **given}))
+    look_for_outliers(structures, Outliers(whole["labels"]["outliers"], whole["labels"]["outlier_z"]))
     sets = {name: datasets[name]["set"] if name in datasets else DEVELOPMENT for name in names}
     splits = assign_sets(structures, sets, whole["seed"], **whole["training"]["splits"])
     check_honest(splits, structures)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from extensive.cli.data import EnergyKey, ForcesKey
 from extensive.errors import InputError
 
 Model = Annotated[
@@ -29,49 +30,56 @@ def predict(
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Let pass strains and sizes outside the training set's.")
     ] = False,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
 ) -> None:
     """Energies (eV) and forces (eV/Angstrom) of structures.
 
-    Prints each energy and, of labelled structures (REF_energy), the mean absolute error in meV/atom. Of an ensemble,
+    Prints each energy and, of labelled structures, the mean absolute errors in meV/atom and meV/A. Of an ensemble,
     `energy_uncertainty` (eV) goes with each structure.
     """
+    import numpy as np
     from ase.calculators.singlepoint import SinglePointCalculator
     from tqdm import tqdm
 
     from extensive import keys
     from extensive.inference.calculator import Calculator, check_domain
-    from extensive.structures.user_files import read_any, write_any
+    from extensive.structures.frame import frame_of
+    from extensive.structures.labels import LabelKeys, say_which_energy, with_labels
+    from extensive.structures.reading import read_any, without_isolated
+    from extensive.structures.user_files import write_any
 
     calculator = Calculator(model, device, dtype, extrapolate)
-    found = [_without_results(atoms) for atoms in read_any(structures)]
+    named = LabelKeys(energy_key, forces_key)
+    read = without_isolated(read_any(structures), structures)
+    say_which_energy(read, named, structures)
+    # The file's own results give way to the predicted ones; as labels, under REF_ keys, they stay.
+    found = [with_labels(atoms, named, f"{structures}, frame {index}") for index, atoms in enumerate(read, start=1)]
     names = [str(atoms.info.get(keys.STRUCTURE_ID, index)) for index, atoms in enumerate(found)]
     # All are looked at before any is calculated.
     for name, atoms in zip(names, found, strict=True):
         for potential in calculator.potentials:
             check_domain(atoms, potential, extrapolate, name)
-    errors = []
-    lines = []
+    energy_errors, force_errors, lines = [], [], []
     for name, atoms in zip(tqdm(names, "structures", disable=not sys.stderr.isatty()), found, strict=True):
         calculator.calculate(atoms, ["energy", "forces"])
         energy, forces = calculator.results["energy"], calculator.results["forces"]
         if len(calculator.potentials) > 1:
             atoms.info["energy_uncertainty"] = calculator.uncertainty()["energy"]
         if keys.REF_ENERGY in atoms.info:
-            errors.append(abs(energy - float(atoms.info[keys.REF_ENERGY])) / len(atoms))
+            energy_errors.append(abs(energy - float(atoms.info[keys.REF_ENERGY])) / len(atoms))
+        if keys.REF_FORCES in atoms.arrays:
+            force_errors.append(frame_of(atoms).in_plane(forces - atoms.arrays[keys.REF_FORCES]).ravel())
         atoms.calc = SinglePointCalculator(atoms, energy=energy, free_energy=energy, forces=forces)
         lines.append(f"{name} {len(atoms)} atoms {energy:.6f} eV")
     write_any(out, found)
     print("\n".join(lines))
-    if errors:
-        mean = keys.MEV_PER_EV * sum(errors) / len(errors)
-        print(f"mean absolute error of {len(errors)} labelled structures: {mean:.3f} meV/atom")
-
-
-def _without_results(atoms):
-    """The file's own energies and forces give way to the predicted ones; labels under REF_ keys stay."""
-    copy = atoms.copy()
-    copy.calc = None
-    return copy
+    if energy_errors:
+        mean = keys.MEV_PER_EV * sum(energy_errors) / len(energy_errors)
+        print(f"mean absolute error of {len(energy_errors)} labelled structures: {mean:.3f} meV/atom")
+    if force_errors:
+        mean = keys.MEV_PER_EV * float(np.abs(np.concatenate(force_errors)).mean())
+        print(f"mean absolute error of the forces of {len(force_errors)} labelled structures: {mean:.3f} meV/A")
 
 
 def sheet(
@@ -200,18 +208,19 @@ def check(
     """Check a configuration as the workflow would, before any job; prints its expected cost in core-hours."""
     import yaml
 
-    from extensive.cli.checks import check_config
+    from extensive.cli.checks import check_config, check_files
     from extensive.config import load_config
     from extensive.config.plan import summary
 
     whole = load_config(config)
-    check_config(whole)
+    check_config(whole, config.parent)
+    read = check_files(whole, config.parent)
     if full:
         print(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True), end="")
         return
     datasets, models = whole["structures"]["datasets"], whole["models"]
     print(f"{config}: right. Run '{whole['run']}': {len(datasets)} data sets of sheets, {len(models)} models")
-    print(summary(whole))
+    print("\n".join([*read, summary(whole)]))
 
 
 VERBS = (predict, sheet, inspect, check)

@@ -7,6 +7,7 @@ line both come through here, so both give the same one-line message for the same
 import copy
 import difflib
 import functools
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import jsonschema
 import yaml
 
 from extensive.errors import InputError
+
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+# What YAML makes of keys that are no texts.
+KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a date"}
 
 
 def load_schema(path: str | Path | None = None) -> dict[str, Any]:
@@ -28,18 +33,58 @@ def _schema() -> dict[str, Any]:
     return load_schema()
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose keys are texts, each given once."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+            raise InputError(f"line {line}: key '{key.value}' is given twice, first in line {seen[key.value]}")
+        seen[key.value] = line
+        kind = key.tag.rsplit(":", 1)[-1]
+        if kind in KINDS:
+            raise InputError(f"line {line}: key '{key.value}' is {KINDS[kind]} to YAML; quote it: \"{key.value}\"")
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read_yaml(path: str | Path) -> Any:
+    """A YAML file; InputError names what is wrong with it: encoding, syntax, keys that are no texts or given twice."""
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+
+
 def load_config(path: str | Path, schema: dict[str, Any] | None = None) -> dict[str, Any]:
     """Read a preset, check it and fill in defaults; InputError names the culprit key."""
     path = Path(path)
-    try:
-        config = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a mapping of keys to values, got {type(config).__name__}")
-    return complete_config(config, schema, source=str(path))
+    return with_image_files(complete_config(config, schema, source=str(path)), path.parent)
+
+
+def with_image_files(config: dict[str, Any], folder: str | Path) -> dict[str, Any]:
+    """The configuration, files of images that are not found from the working directory being those in its `folder`."""
+    for model in config["models"].values():
+        if model["images"] is not None:
+            place = Path(model["images"]).expanduser()
+            beside = Path(folder) / place
+            model["images"] = str(beside if beside.is_file() and not place.is_file() else place)
+    return config
 
 
 def complete_config(
@@ -48,6 +93,8 @@ def complete_config(
     """A checked copy of `config` with the schema's defaults; InputError is one line naming the key."""
     schema = schema or _schema()
     config = copy.deepcopy(config)
+    _check_keys(config, source)
+    _numbers_of_text(config, schema, schema)
     _fill_defaults(config, schema, schema)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(config),
@@ -56,6 +103,39 @@ def complete_config(
     if errors:
         raise InputError(f"{source}: {_one_line(errors[0], schema)}")
     return config
+
+
+def _check_keys(value: Any, source: str, where: str = "") -> None:
+    """Keys are texts: YAML makes others of `no:` and `2024:`."""
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check_keys(inner, source, f"{where}.{index}")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            place = f"{where}.{key}" if where else str(key)
+            if not isinstance(key, str):
+                kind = KINDS["bool" if isinstance(key, bool) else "null" if key is None else "int"]
+                raise InputError(f"{source}: key '{place}' is {kind} to YAML; quote it")
+            _check_keys(inner, source, place)
+
+
+def _numbers_of_text(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """`value` with numbers for texts such as 1e-3 and 2e4 where a number belongs: YAML 1.1 leaves them texts."""
+    schema = _resolve(schema, root)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            part = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+            if isinstance(part, dict):
+                value[key] = _numbers_of_text(inner, part, root)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        value[:] = [_numbers_of_text(item, schema["items"], root) for item in value]
+    elif isinstance(value, str) and EXPONENT.fullmatch(value.strip()):
+        kinds = schema.get("type", [])
+        kinds = {kinds} if isinstance(kinds, str) else set(kinds)
+        if kinds & {"number", "integer"} and "string" not in kinds:
+            number = float(value)
+            return number if "number" in kinds or not number.is_integer() else int(number)
+    return value
 
 
 def _resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:

@@ -1,44 +1,20 @@
 """Users' own structures: any format that ASE reads, labels by any code, named as the stages name them."""
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ase.io
-import numpy as np
 from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.io import atomic_path, read_structures
-from extensive.structures.bonds import OVERLAP_A
-from extensive.structures.frame import check_no_chain, frame_of
+from extensive.io import atomic_path
+from extensive.structures.labels import DEFAULT_KEYS, LabelKeys, check_labels, say_which_energy, with_labels
+from extensive.structures.reading import EXTENDED_XYZ, read_any, without_isolated
 
 FAMILY = "own"
-EXTENDED_XYZ = (".extxyz", ".xyz", ".extxyz.gz", ".xyz.gz")
-# No bound atom lies so far from the energy of free atoms; totals in Hartree, kcal/mol or meV are told apart by
-# forces only, so this bound is wide.
-LARGEST_ENERGY_EV_PER_ATOM = 1e5
-LARGEST_FORCE_EV_PER_A = 1e3
-
-
-def read_any(path: str | Path) -> list[Atoms]:
-    """All structures of a file in any format that ASE reads; InputError names the file and the reason."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected structures in a format that ASE reads")
-    if path.name.endswith(EXTENDED_XYZ):
-        structures = read_structures(path)
-    else:
-        try:
-            structures = ase.io.read(path, index=":")
-        except Exception as error:  # ASE raises many kinds for a broken file
-            reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-            raise InputError(f"{path}: not readable as structures ({reason})") from error
-    if not structures:
-        raise InputError(f"{path}: holds no structures")
-    return structures
 
 
 def write_any(path: str | Path, structures: Sequence[Atoms]) -> None:
@@ -64,7 +40,8 @@ def name_structures(
     """
     named = []
     for index, atoms in enumerate(structures, start=first):
-        atoms = atoms.copy() if atoms.calc is None else _with_results(atoms)
+        atoms = atoms.copy()
+        atoms.calc = None
         identity = f"{dataset}-{index:05d}"
         if family is not None:
             atoms.info[keys.FAMILY] = family
@@ -85,63 +62,51 @@ def name_structures(
     return named
 
 
-def _with_results(atoms: Atoms) -> Atoms:
-    """A copy without its calculator: ASE moves `energy` and `forces` of a file into one.
+def dataset_names(files: Sequence[str | Path]) -> list[str]:
+    """A name for each file as a data set: its own, with its folder's before it where two files have one name."""
+    paths = [Path(file).expanduser().absolute() for file in files]
+    names = [_as_name(path.name.split(".")[0]) for path in paths]
+    if len(set(paths)) < len(paths):
+        raise InputError(f"{[str(file) for file in files]}: one file twice")
+    for parts in range(1, max((len(path.parts) for path in paths), default=1)):
+        twice = {name for name in names if names.count(name) > 1}
+        if not twice:
+            return names
+        names = [
+            _as_name("-".join((*path.parent.parts[-parts:], path.name.split(".")[0]))) if name in twice else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    if len(set(names)) < len(names):
+        raise InputError(f"{[str(file) for file in files]}: names that differ in letters and digits are needed")
+    return names
 
-    They are taken as labels where there is no REF_energy: a file of another code's results is a labelled file.
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "file"
+
+
+def files_of(patterns: str | Sequence[str], folder: str | Path | None = None) -> list[str]:
+    """Files that are named or that patterns match, sorted; `~` is the user's home.
+
+    What is not found from the working directory is looked for from `folder`, that of the configuration. InputError for
+    what is nowhere says where it was looked for.
     """
-    copy, results = atoms.copy(), atoms.calc.results
-    if keys.REF_ENERGY not in copy.info:
-        energy = results.get("free_energy", results.get("energy"))
-        if energy is not None:
-            copy.info[keys.REF_ENERGY] = float(energy)
-            if "forces" in results:
-                copy.arrays[keys.REF_FORCES] = np.asarray(results["forces"], float)
-    return copy
-
-
-def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
-    """Raise InputError for a label that is missing, not finite, or in other units than eV and eV/Angstrom."""
-    for atoms in structures:
-        name = atoms.info[keys.STRUCTURE_ID]
-        frame = frame_of(atoms, name)
-        check_no_chain(frame, f"structure {name}")
-        energy: Any = atoms.info.get(keys.REF_ENERGY)
-        if energy is None:
-            raise InputError(f"{name}: no {keys.REF_ENERGY} (eV); a labelled file has it in every frame")
-        if not isinstance(energy, int | float | np.number) or not np.isfinite(energy):
-            raise InputError(f"{name}: {keys.REF_ENERGY} is {energy!r}; it must be a finite number, in eV")
-        if abs(energy) / len(atoms) > LARGEST_ENERGY_EV_PER_ATOM:
-            raise InputError(f"{name}: {keys.REF_ENERGY} is {energy / len(atoms):.3g} per atom; the unit must be eV")
-        forces = atoms.arrays.get(keys.REF_FORCES)
-        if forces is None and with_forces:
-            raise InputError(
-                f"{name}: no {keys.REF_FORCES} (eV/Angstrom); add them or set training.forces_weight: 0 for the models"
-            )
-        if forces is not None:
-            if forces.shape != (len(atoms), 3) or not np.isfinite(forces).all():
-                raise InputError(f"{name}: {keys.REF_FORCES} must be {len(atoms)} x 3 finite numbers, in eV/Angstrom")
-            if np.abs(forces).max() > LARGEST_FORCE_EV_PER_A:
-                raise InputError(
-                    f"{name}: a force of {np.abs(forces).max():.3g}; the unit must be eV/Angstrom (at most"
-                    f" {LARGEST_FORCE_EV_PER_A:g})"
-                )
-        closest = float(frame.bonds.nearest.min())
-        if closest < OVERLAP_A:
-            raise InputError(
-                f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom"
-            )
-
-
-def files_of(patterns: str | Sequence[str]) -> list[str]:
-    """Files that glob patterns match, sorted; InputError for a pattern that matches none."""
     found = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matches = sorted(glob.glob(pattern))
-        if not matches:
-            raise InputError(f"{pattern}: no such file")
+        places = [Path(pattern).expanduser()]
+        if folder is not None and not places[0].is_absolute():
+            places.append(Path(folder) / places[0])
+        # A name with brackets is a file before it is a pattern.
+        matches = next((m for place in places if (m := [str(place)] if place.is_file() else _matches(place))), None)
+        if matches is None:
+            looked = f"; looked in {' and '.join(str(place.parent) for place in places)}" if len(places) > 1 else ""
+            raise InputError(f"{pattern}: no such file{looked}")
         found += matches
     return list(dict.fromkeys(found))
+
+
+def _matches(place: Path) -> list[str]:
+    return sorted(glob.glob(str(place)))
 
 
 def read_labelled(
@@ -150,13 +115,21 @@ def read_labelled(
     with_forces: bool = False,
     family: str | None = None,
     sampler: str | None = None,
+    named: LabelKeys = DEFAULT_KEYS,
 ) -> list[Atoms]:
     """All structures of labelled files in order, named for the data set and checked.
 
-    With sampler 'md' each file is one trajectory. Raises InputError naming the file or the structure.
+    With sampler 'md' each file is one trajectory. `named` says under which keys their labels are. Isolated atoms are
+    left out with a line. Raises InputError naming the file or the structure.
     """
-    named: list[Atoms] = []
+    structures: list[Atoms] = []
     for path in files:
-        named += name_structures(read_any(path), dataset, family, sampler, first=len(named))
-    check_labels(named, with_forces)
-    return named
+        found = without_isolated(read_any(path), path)
+        say_which_energy(found, named, path)
+        labelled = [with_labels(atoms, named, f"{path}, frame {index}") for index, atoms in enumerate(found, start=1)]
+        structures += name_structures(labelled, dataset, family, sampler, first=len(structures))
+    try:
+        check_labels(structures, with_forces)
+    except InputError as error:
+        raise InputError(f"{', '.join(map(str, files))}: {error}") from None
+    return structures
