@@ -16,7 +16,16 @@ from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.reference import audit, dynamics, label
 from extensive.reference.archive import Archive, add_labels, adopt, candidate_digests, locked, read_labels
-from extensive.reference.chunks import Store, chunk_count, chunk_members, gather, label_chunk, read_failures
+from extensive.reference.chunks import (
+    Store,
+    chunk_count,
+    chunk_members,
+    failure_row,
+    gather,
+    label_chunk,
+    read_failures,
+    write_failures,
+)
 from extensive.reference.cost import cost_table
 from extensive.reference.label import Grower
 from extensive.reference.settings import (
@@ -215,6 +224,12 @@ def test_gather_joins_chunks_and_misses_nothing_silently(tmp_path):
     assert read_failures(tmp_path / "failed.csv") == []
     with pytest.raises(InputError, match="3 labels where 4"):
         gather(files, [], str(tmp_path / "all.extxyz"), str(tmp_path / "failed.csv"), 4)
+    reasons = [str(tmp_path / "0.failed.csv")]
+    write_failures(reasons[0], [failure_row(dataset()[1], "sha256:0", "did not converge")])
+    with pytest.raises(InputError, match=r"1 calculations failed, the first is graphene-rattle-00001 \(did not conv"):
+        gather(files, reasons, str(tmp_path / "all.extxyz"), str(tmp_path / "failed.csv"), 4)
+    gather(files, reasons, str(tmp_path / "all.extxyz"), str(tmp_path / "failed.csv"), 4, may_fail=1)
+    assert [row["reason"] for row in read_failures(tmp_path / "failed.csv")] == ["did not converge"]
 
 
 @given(st.integers(0, 60), st.integers(1, 12))

@@ -180,6 +180,23 @@ def test_what_does_not_converge_is_tried_again_and_then_refused_with_its_reason(
         Labeller(impatient).label(atoms)
 
 
+@pytest.mark.parametrize("error", [MemoryError("no room"), AttributeError("no such method of GPAW"), OSError("full")])
+def test_errors_of_the_machine_are_no_failures_of_a_structure(monkeypatch, tmp_path, error):
+    """They pass through, and nothing is remembered that would keep the next attempt from trying."""
+    (atoms,) = dataset()
+
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(calculation, "_converge", broken)
+    store = Store(tmp_path, None, SETTINGS, [])
+    with pytest.raises(type(error), match=str(error)):
+        store.label(atoms)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert store.label(atoms).info[keys.REF_ENERGY]
+
+
 CHUNK = """
 import json, sys
 from extensive.io import read_structures

@@ -12,8 +12,8 @@ from extensive import keys
 from extensive.config import load_config
 from extensive.errors import InputError
 from extensive.paths import repository_root
-from extensive.reference.calculation import LabelFailed, Labeller, record_of
-from extensive.reference.parallel import ParallelLabeller, irreducible_kpoints, split_ranks
+from extensive.reference.calculation import Labeller, record_of
+from extensive.reference.parallel import ParallelLabeller, RanksFailed, irreducible_kpoints, split_ranks
 from extensive.reference.settings import DFTSettings
 from extensive.structures import generate_dataset
 from extensive.timing.dft import time_dft_parallel
@@ -96,7 +96,7 @@ def test_timing_of_two_processes_says_so(mpi):
     ("said", "error", "message"),
     [
         ("! but MPI parallelism is disabled. !", InputError, "built without MPI"),
-        ("MemoryError: no room\n-----\nmpirun detected that\n-----", LabelFailed, "2 ranks ended with 3: MemoryError"),
+        ("MemoryError: no room\n-----\nmpirun detected that\n-----", RanksFailed, "2 ranks ended with 3: MemoryError"),
     ],
 )
 def test_the_reason_of_a_failure_is_the_programs_not_the_launchers(said, error, message, tmp_path):

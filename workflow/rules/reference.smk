@@ -91,6 +91,7 @@ rule label:
         runtime=growing(10),
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
+        may_fail=LABELS["may_fail"],
     message:
         "All labels of {wildcards.dataset}"
     script:

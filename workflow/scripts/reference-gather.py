@@ -12,4 +12,5 @@ with logged(snakemake):
         snakemake.output.labelled,
         snakemake.output.failed,
         expected=spec["count"] * frames,
+        may_fail=snakemake.params.may_fail,
     )

@@ -43,7 +43,24 @@ FORCE_DECIMALS = 6
 
 
 class LabelFailed(Exception):
-    """A calculation that gave no label; the message is the reason."""
+    """A structure that gives no label, now or at another attempt; the message is the reason."""
+
+
+class Unphysical(Exception):
+    """A calculation that ended with numbers that cannot be."""
+
+
+def is_of_the_structure(error: Exception) -> bool:
+    """Whether a calculation failed for what it was given, and would fail again.
+
+    Self-consistency that is not reached, or that runs away to where matrices or energies are no longer numbers. All
+    else (memory, an interrupt, a broken installation, a GPAW that has changed) is of the machine.
+    """
+    from gpaw import KohnShamConvergenceError
+
+    if isinstance(error, ValueError):
+        return "NaN" in str(error) or "infs or NaNs" in str(error)
+    return isinstance(error, KohnShamConvergenceError | np.linalg.LinAlgError | Unphysical)
 
 
 def prepare_serial_process() -> None:
@@ -133,7 +150,8 @@ class Labeller:
         """A copy of `atoms` (N atoms) with REF_energy (eV), REF_forces (N, 3) (eV/A), components and record.
 
         The energy is GPAW's free energy, of which the forces are the exact derivative. Raises LabelFailed with the
-        reason when neither the settings' mixer nor the safe one converges, InputError for what is not a sheet.
+        reason when neither the settings' mixer nor the safe one converges, InputError for what is not a sheet. Errors
+        of the machine pass through as they are.
         """
         check_sheet(atoms)
         sheet = with_vacuum(atoms, self.settings)
@@ -165,6 +183,8 @@ class Labeller:
                         self._predictor.remember(self._calculator)
             except Exception as error:
                 self.forget()
+                if not is_of_the_structure(error):
+                    raise
                 reason = " ".join(str(error).split()) or "no reason given"
                 reasons.append(f"mixer {tuple(mixer)}: {type(error).__name__}: {reason}")
                 continue
@@ -238,11 +258,11 @@ def _converge(calculator: Any, sheet: Atoms) -> dict[str, Any]:
     free = float(dft.results["free_energy"] * Ha)
     difference = sum(components.values()) - free
     if abs(difference) > COMPONENT_TOLERANCE_EV:
-        raise RuntimeError(f"components of the energy miss its total by {difference:.2e} eV")
+        raise Unphysical(f"components of the energy miss its total by {difference:.2e} eV")
     components["extrapolation"] = float(parts["extrapolation"])
     forces = np.asarray(calculator.get_forces(sheet))
     if not (np.isfinite(forces).all() and np.isfinite(free)):
-        raise RuntimeError("energy or forces are not numbers")
+        raise Unphysical("energy or forces are not numbers")
     return {
         "energy_eV": free,
         "forces_eV_per_A": forces,

@@ -174,8 +174,13 @@ def read_failures(path: str | os.PathLike) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def gather(chunks: list[str], failures: list[str], output: str, failed_output: str, expected: int) -> None:
-    """Join the chunks of a data set and their failures; InputError if structures are missing without a reason."""
+def gather(
+    chunks: list[str], failures: list[str], output: str, failed_output: str, expected: int, may_fail: int = 0
+) -> None:
+    """Join the chunks of a data set and their failures.
+
+    InputError if structures are missing without a reason, or more than `may_fail` with one.
+    """
     labelled = [atoms for path in chunks for atoms in read_structures(path)]
     rows = [row for path in failures for row in read_failures(path)]
     ids = [atoms.info[keys.STRUCTURE_ID] for atoms in labelled]
@@ -183,5 +188,10 @@ def gather(chunks: list[str], failures: list[str], output: str, failed_output: s
         raise InputError(f"{output}: structure ids occur twice among its chunks")
     if len(labelled) < expected and not rows:
         raise InputError(f"{output}: {len(labelled)} labels where {expected} were expected, and no failure says why")
+    if len(rows) > may_fail:
+        raise InputError(
+            f"{output}: {len(rows)} calculations failed, the first is {rows[0]['structure_id']} ({rows[0]['reason']}); "
+            f"reference.labels.may_fail allows {may_fail} in a data set"
+        )
     write_structures(output, labelled)
     write_failures(failed_output, rows)

@@ -60,17 +60,20 @@ def fermi_level(electrons: float, energies: np.ndarray, weights: np.ndarray, wid
 
 @contextmanager
 def right_fermi_level() -> Iterator[None]:
-    """GPAW's cold smearing inside takes this module's level, where one process has all k-points and bands."""
-    from gpaw.occupations import MarzariVanderbiltCalculator, SmoothDistribution
+    """GPAW's cold smearing inside takes this module's level."""
+    from gpaw.mpi import broadcast_float
+    from gpaw.occupations import MarzariVanderbiltCalculator, SmoothDistribution, collect_eigelvalues
 
     def calculate(
         self: Any, nelectrons: float, eig_un: Any, weight_u: Any, spin_u: Any, f_un: Any, guess: float, fixed: bool
     ) -> tuple[float, float]:
-        if fixed or self.kpt_comm.size > 1 or self.bd.comm.size > 1:
-            return SmoothDistribution._calculate(self, nelectrons, eig_un, weight_u, spin_u, f_un, guess, fixed)
-        level = fermi_level(nelectrons, np.asarray(eig_un), np.asarray(weight_u), self._width)
+        if not fixed:
+            energies, weights, _ = collect_eigelvalues(eig_un, weight_u, self.bd, self.kpt_comm)
+            first = self.bd.comm.rank == self.kpt_comm.rank == 0
+            guess = fermi_level(nelectrons, energies, weights, self._width) if first else math.nan
+            guess = broadcast_float(broadcast_float(guess, self.kpt_comm), self.bd.comm)
         # GPAW's own with the level given: occupations into `f_un`, and the entropy.
-        return SmoothDistribution._calculate(self, nelectrons, eig_un, weight_u, spin_u, f_un, level, True)
+        return SmoothDistribution._calculate(self, nelectrons, eig_un, weight_u, spin_u, f_un, guess, True)
 
     MarzariVanderbiltCalculator._calculate = calculate
     try:

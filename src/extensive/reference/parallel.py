@@ -43,10 +43,14 @@ def split_ranks(ranks: int, kpoints: int) -> dict[str, Any]:
     return {"kpt": over_kpoints, "domain": (along_x, left // along_x, 1), "band": 1}
 
 
+class RanksFailed(RuntimeError):
+    """Processes that ended with an error; the message is the last line that they printed."""
+
+
 def run_ranks(launcher: str, ranks: int, module: str, job: dict[str, Any]) -> None:
     """Run `python -m MODULE JOB.json` with so many processes under `launcher` (mpirun, srun --mpi=pmix).
 
-    Raises LabelFailed with the last line that the program printed if it ends with an error, InputError where the
+    Raises RanksFailed with the last line that the program printed if it ends with an error, InputError where the
     launcher is missing or GPAW cannot do MPI.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +78,7 @@ def run_ranks(launcher: str, ranks: int, module: str, job: dict[str, Any]) -> No
             raise InputError(f"mpi: {WITHOUT_MPI}; see docs/cluster.md")
         # What the launcher adds, behind a line of dashes, is not the reason.
         said = [line.strip() for line in ended.stdout.split("\n-----")[0].splitlines() if line.strip(" -")]
-        raise LabelFailed(f"{ranks} ranks ended with {ended.returncode}: {said[-1] if said else 'no output'}")
+        raise RanksFailed(f"{ranks} ranks ended with {ended.returncode}: {said[-1] if said else 'no output'}")
 
 
 def join_ranks(ranks: int) -> bool:

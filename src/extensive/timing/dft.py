@@ -15,9 +15,9 @@ import numpy as np
 from extensive.errors import InputError
 from extensive.io import read_json, write_json
 from extensive.reference.arithmetic import faster_sums
-from extensive.reference.calculation import LabelFailed, new_calculator, prepare_serial_process
+from extensive.reference.calculation import new_calculator, prepare_serial_process
 from extensive.reference.occupations import right_fermi_level
-from extensive.reference.parallel import irreducible_kpoints, join_ranks, run_ranks, split_ranks
+from extensive.reference.parallel import RanksFailed, irreducible_kpoints, join_ranks, run_ranks, split_ranks
 from extensive.reference.settings import DFTSettings, with_vacuum
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
@@ -74,7 +74,7 @@ def time_dft_parallel(
         job = {"supercell": list(supercell), "settings": settings, "repeats": repeats, "seed": seed}
         try:
             run_ranks(launcher, ranks, "extensive.timing.dft", {**job, "result": str(result)})
-        except LabelFailed as error:
+        except RanksFailed as error:
             raise InputError(f"timing of {supercell[0]}x{supercell[1]} cells: {error}") from None
         # A launcher may bind a rank to one core; the machine is that of the caller.
         return replace(Timing(**read_json(result)), hardware=hardware_label())
