@@ -73,7 +73,9 @@ def test_faster_sums_give_gpaws_own_numbers(monkeypatch, kpoint):
     (atoms,) = dataset("hbn", supercell=(2, 1), displacement_A=[0.05, 0.05])
     monkeypatch.setattr(calculation, "kpoint_list", lambda *_: np.array([[kpoint, kpoint, 0.0]]))
     made, kinds = [], []
-    monkeypatch.setattr(blocked, "Patches", lambda basis, make=blocked.Patches: made.append(basis) or make(basis))
+    monkeypatch.setattr(
+        blocked, "Patches", lambda basis, *more, make=blocked.Patches: made.append(basis) or make(basis, *more)
+    )
     solve = bands.lowest_bands
     monkeypatch.setattr(bands, "lowest_bands", lambda matrix, *more: kinds.append(matrix.dtype) or solve(matrix, *more))
     fast = Labeller(SETTINGS, reuse=False).label(atoms)

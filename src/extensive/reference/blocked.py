@@ -40,9 +40,13 @@ class Patch:
 
 
 class Patches:
-    """All functions of one GPAW `BasisFunctions` on the grid; valid until its atoms move."""
+    """All functions of one GPAW `BasisFunctions` on the grid; valid until its atoms move.
 
-    def __init__(self, basis: Any) -> None:
+    `precision` is the number type of the products: float64, or float32 for a density that is only a start.
+    """
+
+    def __init__(self, basis: Any, precision: type = np.float64) -> None:
+        self.precision = precision
         nx, ny, nz = (int(n) for n in basis.gd.n_c)
         blocks = [block for a in basis.atom_indices for block in basis.sphere_a[a].G_wb]
         pieces: dict[tuple[int, int], list[tuple[int, np.ndarray, np.ndarray]]] = {}
@@ -62,9 +66,12 @@ class Patches:
                 pieces.setdefault(key, []).append((volume, within[chosen], values[chosen]))
         self.patches = [self._patch(basis, key, found, (nx, ny, nz)) for key, found in pieces.items()]
 
-    @staticmethod
     def _patch(
-        basis: Any, key: tuple[int, int], found: list[tuple[int, np.ndarray, np.ndarray]], shape: tuple[int, int, int]
+        self,
+        basis: Any,
+        key: tuple[int, int],
+        found: list[tuple[int, np.ndarray, np.ndarray]],
+        shape: tuple[int, int, int],
     ) -> Patch:
         nx, ny, nz = shape
         x = np.arange(PATCH_POINTS) + key[0] * PATCH_POINTS
@@ -72,7 +79,7 @@ class Patches:
         points = ((x[:, None, None] * ny + y[:, None]) * nz + np.arange(nz)).ravel()
         inside = np.broadcast_to(((x < nx)[:, None] & (y < ny))[:, :, None], (len(x), len(y), nz)).ravel()
         counts = [values.shape[1] for _, _, values in found]
-        dense = np.zeros((len(points), sum(counts)))
+        dense = np.zeros((len(points), sum(counts)), self.precision)
         column = 0
         for _, within, values in found:
             dense[within, column : column + values.shape[1]] = values
@@ -89,16 +96,23 @@ def _patches(basis: Any) -> Patches:
     """The patches of `basis`, made anew after its atoms have moved (GPAW replaces its C object then)."""
     made_for, patches = getattr(basis, "_extensive_patches", (None, None))
     if made_for is not basis.lfc:
-        patches = Patches(basis)
+        patches = Patches(basis, getattr(basis, "_extensive_precision", np.float64))
         basis._extensive_patches = (basis.lfc, patches)
     return patches
+
+
+def use_single_precision(basis: Any) -> None:
+    """Let the products of `basis` be in single precision from now on."""
+    basis._extensive_precision = np.float32
+    basis._extensive_patches = (None, None)
 
 
 def potential_matrices(basis: Any, potential: np.ndarray) -> np.ndarray:
     """Matrices (X, M, M) of a potential on the grid, one for each displacement of cells that GPAW wants."""
     found = np.zeros((len(basis.sdisp_xc), basis.Mmax, basis.Mmax))
-    flat = potential.ravel() * basis.gd.dv
-    for patch in _patches(basis).patches:
+    patches = _patches(basis)
+    flat = (potential.ravel() * basis.gd.dv).astype(patches.precision)
+    for patch in patches.patches:
         matrix = patch.values.T @ (patch.values * flat[patch.points, None])
         cell = basis.x_W[patch.volumes]
         columns = {displacement: np.flatnonzero(cell == displacement) for displacement in np.unique(cell)}
@@ -129,7 +143,7 @@ def _partners(basis: Any, patch: Patch, matrices: dict[int, np.ndarray]) -> np.n
     """sum_2 rho(1, 2) phi_2(G), (P, F), for each function 1 that reaches into a patch."""
     cell = basis.x_W[patch.volumes]
     columns = {int(code): np.flatnonzero(cell == code) for code in np.unique(cell)}
-    part = np.empty((len(cell), len(cell)))
+    part = np.empty((len(cell), len(cell)), patch.values.dtype)
     for one, rows in columns.items():
         for other, others in columns.items():
             chosen = np.ix_(patch.functions[rows], patch.functions[others])

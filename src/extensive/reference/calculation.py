@@ -16,6 +16,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
 from extensive.reference import arithmetic
+from extensive.reference.blocked import use_single_precision
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.settings import (
@@ -220,6 +221,7 @@ class Labeller:
             return 0
         coarse = new_calculator(atoms, self.settings, mixer, max_iterations, coarse=True)
         coarse.create_new_calculation(sheet)
+        use_single_precision(coarse.dft.scf_loop.hamiltonian.basis)
         iterations = _iterate(coarse)
         found, dft = coarse.dft.density, self._calculator.dft
         dft.density.nt_sR.data[:] = found.nt_sR.data
