@@ -141,7 +141,7 @@ def rasterize_oblique(
     """
     height, width = torus.shape
     steps = torch.linalg.eigvalsh(matrices)
-    half = math.ceil(TRUNCATION_SIGMA * sigma_A / float(steps.min()))
+    half = math.ceil(TRUNCATION_SIGMA * sigma_A / float(steps.detach().min()))
     # |U d|^2 = (U^T U)_xx dx^2 + (U^T U)_yy dy^2 + 2 (U^T U)_xy dx dy
     squares = (matrices.transpose(1, 2) @ matrices).to(positions.device) / (2.0 * sigma_A**2)
     inverse = torch.linalg.inv(matrices).to(positions.device)

@@ -20,6 +20,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator as AseCalculator
 from ase.calculators.calculator import all_changes
 from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from extensive.errors import InputError
 from extensive.images.placement import MOST_ATOMS, Grid, Placed, place
@@ -28,6 +29,7 @@ from extensive.inference.shifts import drawings_for, drawings_of, knows_exchange
 from extensive.models import Potential, load_model
 from extensive.models.devices import pick_device
 from extensive.models.domain import check_bonds, largest_pitch
+from extensive.models.stress import strain_gradient
 from extensive.paths import model_folders
 from extensive.structures.frame import Frame, check_no_chain, frame_of, name_of
 
@@ -36,6 +38,8 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 ATOMS_IN_ONE_IMAGE = 20_000
 # How far a cnn's cell may lie outside the range of its training cells.
 CELL_MARGIN = 0.01
+# Cells below this have no vector across the sheet.
+SMALLEST_VOLUME_A3 = 1e-6
 
 
 def find_model(name: str | Path) -> Path:
@@ -111,7 +115,10 @@ def _check_cell(lengths: np.ndarray, potential: Potential, name: str) -> None:
 
 
 class Calculator(AseCalculator):
-    """Energy, free energy (the same; eV) and forces (N, 3) (eV/Angstrom) by one network or an ensemble.
+    """Energy, free energy (the same; eV), forces (N, 3) (eV/Angstrom), stress (eV/Angstrom^3) of one network or more.
+
+    Stress is the derivative at a fixed number of pixels, zero across the sheet; only networks of form 'convolutional'
+    have it. Where a strain changes the number of pixels, the energy jumps: see docs/own-structures.md.
 
     `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one (the EDNN
     unless given), or a list of these, whose mean is the result and whose spread is the uncertainty. `device` is
@@ -122,7 +129,7 @@ class Calculator(AseCalculator):
     of the plane, or overlapping.
     """
 
-    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012 - ASE's interface
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 - ASE's interface
 
     def __init__(
         self,
@@ -162,9 +169,13 @@ class Calculator(AseCalculator):
         """ASE's entry point; fills `results`."""
         super().calculate(atoms, properties, system_changes)
         energies, forces = self._members(self.atoms, "forces" in properties)
-        self.results = {"energy": float(np.mean(energies)), "free_energy": float(np.mean(energies))}
+        found = {"energy": float(np.mean(energies)), "free_energy": float(np.mean(energies))}
         if forces is not None:
-            self.results["forces"] = np.mean(forces, axis=0)
+            found["forces"] = np.mean(forces, axis=0)
+        if "stress" in properties:
+            found["stress"] = self._stress(self.atoms)
+        # Of the same structure, what was asked for before still holds.
+        self.results = {**({} if system_changes else self.results), **found}
 
     def uncertainty(self, atoms: Atoms | None = None) -> dict[str, Any]:
         """Standard deviations over the ensemble, its models and their drawings.
@@ -182,6 +193,25 @@ class Calculator(AseCalculator):
         energies, forces = self._members(atoms, True)
         spread = float(np.std(energies, ddof=1))
         return {"energy": spread, "energy_per_atom": spread / len(atoms), "forces": np.std(forces, axis=0, ddof=1)}
+
+    def _stress(self, atoms: Atoms) -> np.ndarray:
+        """Mean stress (6,), eV/Angstrom^3, in ASE's order: dE/d(strain) over the volume, zero across the sheet."""
+        frame, volume = frame_of(atoms), abs(np.linalg.det(atoms.cell.array))
+        if volume < SMALLEST_VOLUME_A3:
+            raise InputError(
+                f"structure {name_of(atoms)}: no stress without a volume; give the cell a vector across it"
+            )
+        gradients = []
+        for potential in self.potentials:
+            placed = check_domain(atoms, potential, self.extrapolate)
+            pairs = [(placed, np.eye(2))]
+            if self.symmetric:
+                drawn = zip(drawings_of(potential, placed), drawings_for(potential), strict=True)
+                pairs = [(sheet, drawing.matrix) for sheet, drawing in drawn]
+            for sheet, matrix in pairs:
+                turned = matrix @ placed.rotation @ frame.axes[:2]  # (2, 3) | from the user's axes to the grid's
+                gradients.append(turned.T @ strain_gradient(potential, sheet) @ turned)
+        return full_3x3_to_voigt_6_stress(np.mean(gradients, axis=0) / volume)
 
     def _members(self, atoms: Atoms, with_forces: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Energies (M,) and forces (M, N, 3) of the M models or, where symmetric, models and drawings."""
