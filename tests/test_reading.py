@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import ase.io
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from extensive.structures.frame import frame_of
 from extensive.structures.labels import LabelKeys, Outliers, look_for_outliers, outliers
 from extensive.structures.reading import read_any
 from extensive.structures.user_files import dataset_names, files_of, read_labelled
+from extensive.training.image_files import read_labelled_images
 
 FILES = Path(__file__).parent / "files"
 SHEETS = [
@@ -338,6 +340,16 @@ def test_two_files_of_one_name_are_trained_on_together(tmp_path):
     out = ["--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main(["train", str(tmp_path / "mine.yaml"), *files, *out, "--energy-key", "dft"]) == 0
     assert (tmp_path / "out" / "ednn.pt").is_file()
+
+
+def test_images_with_their_channels_last_are_taken_with_a_line(tmp_path, capsys):
+    images = np.random.default_rng(0).random((3, 16, 12, 1))
+    with h5py.File(tmp_path / "last.h5", "w") as file:
+        file["images"], file["energies"] = images, np.zeros(3)
+        file.attrs["energy_unit"] = "eV"
+    found = read_labelled_images(tmp_path / "last.h5").images
+    np.testing.assert_allclose(found, images.transpose(0, 3, 1, 2), rtol=1e-6)
+    assert "channels last" in capsys.readouterr().err
 
 
 def test_a_network_of_one_s_own_takes_the_files_too(tmp_path):

@@ -18,7 +18,7 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.io import atomic_path, digest, file_digest
+from extensive.io import atomic_path, digest, file_digest, note
 from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.models.devices import pick_device
 from extensive.training.augment import Sheet
@@ -32,6 +32,8 @@ from extensive.training.splits import DEVELOPMENT, assign_sets
 ITEM = "X"
 DATASET = "images"
 BATCH = 32
+# Images whose last side is no longer than this, and whose first is, have their channels last.
+MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def read_labelled_images(path: str | Path) -> LabelledImages:
         raise InputError(f"{path}: attribute energy_unit is {unit!r}; state it, and it must be 'eV'")
     if images.ndim == 3:
         images = images[:, None]
+    if images.ndim == 4 and images.shape[3] <= MOST_CHANNELS < images.shape[1]:
+        note(f"{path}: images {images.shape} are taken as (B, H, W, C), channels last; (B, C, H, W) is the usual order")
+        images = np.moveaxis(images, 3, 1)
     if images.ndim != 4 or energies.shape != (len(images),) or n_atoms.shape != (len(images),) or not len(images):
         raise InputError(
             f"{path}: images {images.shape}, energies {energies.shape}, n_atoms {n_atoms.shape}; expected"
