@@ -100,5 +100,5 @@ def test_a_network_learns_from_cells_of_any_kind(potential, tmp_path):
     assert -1.0 <= low <= high < -0.8
     cnn = {**model, "network": "cnn", "form": "paper", "image_px": 64, "pitch_channels": False}
     cnn = {key: value for key, value in cnn.items() if key not in ("tile_network", "stem", "width", "blocks", "head")}
-    with pytest.raises(InputError, match="takes rectangles of few cells only"):
+    with pytest.raises(InputError, match="takes cells that have a small rectangle only"):
         train_model("mine", cnn, structures, splits, tmp_path / "cnn", tmp_path / "cnn.csv", "cpu")
