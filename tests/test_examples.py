@@ -52,7 +52,7 @@ def test_a_stone_wales_defect_is_relaxed_and_moved(tmp_path, stone_wales):
 @pytest.mark.medium
 @published
 def test_the_published_model_conserves_energy_in_dynamics(stone_wales):
-    """The example on 60 atoms for 0.1 ps; docs/methods.md has the drift of 960 atoms over 10 ps."""
+    """The example on 60 atoms for 0.1 ps; docs/notebook.md has the drift of 960 atoms over 10 ps."""
     atoms = graphene((5, 3))
     atoms.calc = Calculator("ednn", device="cpu")
     drift = stone_wales.dynamics(atoms, 100)
