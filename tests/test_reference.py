@@ -154,7 +154,8 @@ def test_the_sheet_is_centred_in_the_settings_vacuum():
     ("change", "message"),
     [
         (lambda atoms: atoms.set_pbc(True), "pbc"),
-        (lambda atoms: atoms.set_cell([[3, 1, 0], [0, 4, 0], [0, 0, 9]]), "orthogonal"),
+        (lambda atoms: atoms.set_cell([[3, 0, 1], [0, 4, 0], [0, 0, 9]]), "leaves the x-y plane"),
+        (lambda atoms: atoms.set_cell([[3, 0, 0], [6, 0, 0], [0, 0, 9]]), "no area"),
         (lambda atoms: atoms.positions.__setitem__((0, 0), np.nan), "not numbers"),
         (lambda atoms: atoms.__delitem__(slice(None)), "no atoms"),
     ],
@@ -199,6 +200,24 @@ def test_lennard_jones_forces_are_the_gradient_and_the_minimum_is_where_it_shoul
     bottom = label_dimer(atoms, 0.0104, 3.4)
     assert bottom.info[keys.REF_ENERGY] == pytest.approx(-0.0104)
     assert np.abs(bottom.arrays[keys.REF_FORCES]).max() < 1e-12
+
+
+@pytest.mark.parametrize("degrees", [60, 120])
+def test_cells_of_other_shapes_are_sampled_as_densely(degrees):
+    """A hexagonal cell of about the area of 60 atoms has about the k-points and the grid of the rectangular one."""
+    angle = np.radians(degrees)
+    hexagonal = Atoms("C", [[0, 0, 0]], pbc=(True, True, False))
+    hexagonal.set_cell([[13.53, 0, 0], [13.53 * np.cos(angle), 13.53 * np.sin(angle), 0], [0, 0, 9]])
+    dense = DFTSettings(**{**vars(EVERY_KPOINT), "kpoints": (4, 4)})
+    rectangular = sheet(5, 3)
+    kpoints, grid = kpoint_list(hexagonal, dense), grid_shape(hexagonal, dense)
+    assert len(kpoints) == len(kpoint_list(rectangular, dense)) == 16
+    # Every point and its opposite: time reversal leaves half.
+    assert {tuple(k) for k in np.round(kpoints, 6)} == {tuple(k) for k in np.round(-kpoints, 6)}
+    spacing = 13.53 / grid[0]
+    per_cell = rectangular.cell.lengths()[:2] / grid_shape(rectangular, dense)[:2]
+    assert spacing == pytest.approx(per_cell.mean(), rel=0.03)
+    assert grid[0] == grid[1]
 
 
 # --- convergence study

@@ -11,6 +11,7 @@ from dataclasses import replace
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from coarse_dft import COARSE
 
 from extensive import keys
@@ -142,6 +143,27 @@ def test_eigenvalues_of_the_laplacian_are_gpaws_own(shape):
     with electrostatics.one_process_poisson():
         ours.set_grid_descriptor(grid)
     np.testing.assert_allclose(ours.inv_fft_lambdas, own.inv_fft_lambdas, rtol=1e-9, atol=1e-12)
+
+
+def test_a_hexagonal_cell_is_labelled_as_the_rectangular_one():
+    """The primitive cell of graphene, two atoms, against the rectangle of four, and its forces against GPAW's own."""
+    (rectangle,) = dataset(sampler="pristine", strain=0.0)
+    a = rectangle.cell.lengths()[0]
+    primitive = Atoms("C2", pbc=(True, True, False), cell=[[a, 0, 0], [a / 2, a * np.sqrt(3) / 2, 0], [0, 0, 9.0]])
+    primitive.set_scaled_positions([[0, 0, 0], [1 / 3, 1 / 3, 0]])
+    dense = replace(SETTINGS, kpoints=(12, 8), grid_points=(20, 36), occupations="marzari-vanderbilt", smearing_eV=0.3)
+    energies = [energy(Labeller(dense).label(atoms)) / len(atoms) for atoms in (primitive, rectangle)]
+    assert energies[0] == pytest.approx(energies[1], abs=0.01)
+
+
+def test_faster_sums_are_gpaws_own_in_a_hexagonal_cell(monkeypatch):
+    atoms = Atoms("BNBN", pbc=(True, True, False), cell=[[5.0, 0, 0], [1.25, 2.165, 0], [0, 0, 9.0]])
+    atoms.set_scaled_positions([[0.01, 0, 0], [1 / 6, 1 / 3, 0], [0.5, 0.02, 0], [4 / 6, 1 / 3, 0]])
+    fast = Labeller(SETTINGS, reuse=False).label(atoms)
+    without_faster_sums(monkeypatch)
+    own = Labeller(SETTINGS, reuse=False).label(atoms)
+    assert energy(fast) == pytest.approx(energy(own), abs=2e-8)
+    np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
 
 def test_doubling_the_cell_doubles_the_energy():

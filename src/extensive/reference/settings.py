@@ -16,6 +16,8 @@ from extensive.io import digest
 GRID_MULTIPLE = 4
 # Labels are told apart down to this length; structures are rounded to it when they are made.
 LENGTH_STEP_A = 1e-6
+# Cell vectors that leave an axis or the plane by less lie in it (Angstrom).
+PLANE_A = 1e-9
 # Rectangular cell of graphene (Angstrom), for k-point and grid densities of cells without `supercell`.
 REFERENCE_CELL_A = (2.46, 2.46 * math.sqrt(3.0))
 
@@ -107,11 +109,26 @@ def cells_of(atoms: Atoms) -> tuple[float, float]:
     return lengths[0] / REFERENCE_CELL_A[0], lengths[1] / REFERENCE_CELL_A[1]
 
 
+def is_rectangular(atoms: Atoms) -> bool:
+    """Whether the cell's vectors lie along x, y and z."""
+    off = atoms.cell.array - np.diag(np.diag(atoms.cell.array))
+    return bool(np.abs(off).max() <= PLANE_A)
+
+
 def grid_shape(atoms: Atoms, settings: DFTSettings) -> tuple[int, int, int]:
-    """Real-space grid points along x, y, z. Strain changes the spacing, never the count."""
-    counts = []
-    for cells, points, per in zip(cells_of(atoms), settings.grid_points, settings.grid_cells):
-        counts.append(_nearest_multiple(points * cells / per))
+    """Real-space grid points along the cell's vectors. Strain of a supercell changes the spacing, never the count.
+
+    Cells of other shapes have the mean spacing of the rectangular ones, to the nearest count that solvers take.
+    """
+    if is_rectangular(atoms):
+        counts = [
+            _nearest_multiple(points * cells / per)
+            for cells, points, per in zip(cells_of(atoms), settings.grid_points, settings.grid_cells)
+        ]
+    else:
+        lengths = [cell * per for cell, per in zip(REFERENCE_CELL_A, settings.grid_cells)]
+        spacing = np.mean([length / points for length, points in zip(lengths, settings.grid_points)])
+        counts = [_nearest_multiple(length / spacing) for length in atoms.cell.lengths()[:2]]
     height = np.ptp(atoms.positions[:, 2]) + 2 * settings.vacuum_A
     counts.append(_nearest_multiple(height / settings.z_spacing_A))
     return tuple(counts)
@@ -129,7 +146,11 @@ def kpoint_list(atoms: Atoms, settings: DFTSettings) -> np.ndarray:
     has no short exact folding, an even Monkhorst-Pack grid of at least the nearest density is used instead. Points
     that are mirror images of each other give a perfect sheet the same energy; `mirror_kpoints` says whether all of
     them are computed or one of each kind. Time reversal halves what remains of the zone in either case.
+
+    Cells of other shapes have an even Monkhorst-Pack grid of the nearest density, and all of its points.
     """
+    if not is_rectangular(atoms):
+        return _monkhorst_pack(_even_counts(atoms, settings))
     axes = []
     for cells, kpoints, per in zip(cells_of(atoms), settings.kpoints, settings.kpoint_cells):
         total = kpoints * per  # Monkhorst-Pack points of one 4-atom cell
@@ -150,6 +171,23 @@ def kpoint_list(atoms: Atoms, settings: DFTSettings) -> np.ndarray:
     return np.stack([kx.ravel(), ky.ravel(), np.zeros(kx.size)], axis=1)
 
 
+def _even_counts(atoms: Atoms, settings: DFTSettings) -> list[int]:
+    """Even numbers of k-points along the reciprocal vectors, at the density of the rectangular cells."""
+    reach = [count * per * cell for count, per, cell in zip(settings.kpoints, settings.kpoint_cells, REFERENCE_CELL_A)]
+    # The spacing of k-points along a reciprocal vector goes with the height of the cell above its other vector.
+    first, second = atoms.cell.array[:2, :2]
+    area = abs(first[0] * second[1] - first[1] * second[0])
+    heights = area / np.linalg.norm(second), area / np.linalg.norm(first)
+    return [2 * max(1, round(np.mean(reach) / height / 2)) for height in heights]
+
+
+def _monkhorst_pack(counts: list[int]) -> np.ndarray:
+    """Fractional Monkhorst-Pack points (K, 3) of a sheet."""
+    axes = [(2 * np.arange(count) - count + 1) / (2 * count) for count in counts]
+    kx, ky = np.meshgrid(*axes, indexing="ij")
+    return np.stack([kx.ravel(), ky.ravel(), np.zeros(kx.size)], axis=1)
+
+
 def with_vacuum(atoms: Atoms, settings: DFTSettings) -> Atoms:
     """A copy of a sheet with the settings' own vacuum on either side and its atoms centred along z."""
     sheet = atoms.copy()
@@ -162,14 +200,15 @@ def with_vacuum(atoms: Atoms, settings: DFTSettings) -> Atoms:
 
 
 def check_sheet(atoms: Atoms) -> None:
-    """InputError unless `atoms` is a sheet that this stage can label: orthogonal, periodic in x and y only."""
+    """InputError unless `atoms` is a sheet that this stage can label: in the x-y plane and periodic there only."""
     name = atoms.info.get(keys.STRUCTURE_ID, "structure")
     if len(atoms) == 0:
         raise InputError(f"{name}: no atoms; expected a sheet of atoms")
     if atoms.pbc.tolist() != [True, True, False]:
         raise InputError(f"{name}: pbc is {atoms.pbc.tolist()}; expected periodic in x and y only")
-    off = atoms.cell.array - np.diag(np.diag(atoms.cell.array))
-    if np.abs(off).max() > 1e-9:
-        raise InputError(f"{name}: the cell is not orthogonal; expected diag(Lx, Ly, Lz)")
+    if np.abs(atoms.cell.array[:2, 2]).max() > PLANE_A:
+        raise InputError(f"{name}: a period leaves the x-y plane; expected the first two cell vectors in it")
+    if abs(np.linalg.det(atoms.cell.array[:2, :2])) < PLANE_A:
+        raise InputError(f"{name}: the first two cell vectors span no area")
     if not np.isfinite(atoms.positions).all():
         raise InputError(f"{name}: positions that are not numbers")
