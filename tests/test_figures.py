@@ -11,6 +11,7 @@ import pytest
 import synthetic_results as synthetic
 from matplotlib.colors import to_hex
 
+from extensive import keys
 from extensive.errors import InputError
 from extensive.evaluation.tables import summary, with_errors
 from extensive.figures import (
@@ -63,7 +64,7 @@ def draw_all() -> dict[str, style.Drawing]:
         [
             ("k-points", k, system, 10.0 / k, 20.0 / k, 9.0 / k, k == 2)
             for k in (1, 2, 3)
-            for system in ("hbn", convergence.ALL)
+            for system in ("hbn", keys.ALL_FAMILIES)
         ],
         columns=list(convergence.COLUMNS),
     )

@@ -279,7 +279,7 @@ def test_the_study_marks_the_production_setting_and_sums_families_up():
     # Nothing but the egg-box shifts changes the energy on springs.
     vacuum = table.loc["vacuum", list(convergence.ERRORS)]
     assert vacuum.to_numpy().max() < 1e-9
-    assert set(vacuum.index.get_level_values("system")) == {"graphene", "hbn", convergence.ALL}
+    assert set(vacuum.index.get_level_values("system")) == {"graphene", "hbn", keys.ALL_FAMILIES}
     assert table.loc[("egg-box", "grid", "graphene"), "error_meV_per_atom"] > 0
     # One energy more for each atom of an element changes all, and nothing beside the elements; forces are by component.
     for labels in results[0].values():
@@ -288,7 +288,7 @@ def test_the_study_marks_the_production_setting_and_sums_families_up():
             atoms.arrays[keys.REF_FORCES][:, 0] += 0.003
     changed = convergence.table(points, results).set_index(["study", "setting", "system"]).sort_index()
     assert changed.loc["vacuum", "beside_elements_meV_per_atom"].max() < 1e-6
-    assert changed.loc[("vacuum", "wide", convergence.ALL), "forces_meV_per_A"] == pytest.approx(1.0)
+    assert changed.loc[("vacuum", "wide", keys.ALL_FAMILIES), "forces_meV_per_A"] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

@@ -40,3 +40,6 @@ TIMING_COLUMNS = ("method", "device", "n_cells", "n_atoms", "seconds", "repeats"
 ATOMS_PER_CELL = 60  # the papers count system size in cells of 60 atoms
 MEV_PER_EV = 1000.0
 CHEMICAL_ACCURACY_MEV = 43.36  # 1 kcal/mol
+
+# Row of a table that sums its families up.
+ALL_FAMILIES = "all families"

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from extensive import keys
 from extensive.evaluation.tables import read_table
 from extensive.figures.style import (
     BLACK,
@@ -23,7 +24,6 @@ COLUMNS = (
     "forces_meV_per_A",
     "chosen",
 )
-ALL = "all families"
 # Column, label and colour of each line; families are dots of the same colour.
 ENERGIES = (
     ("error_meV_per_atom", "energy differences in a family", BLACK),
@@ -50,7 +50,7 @@ def draw(convergence: pd.DataFrame) -> Drawing:
             part = convergence[convergence["study"] == study]
             settings = list(dict.fromkeys(part["setting"].astype(str)))
             place = part["setting"].astype(str).map(settings.index)
-            every = part["system"] == ALL
+            every = part["system"] == keys.ALL_FAMILIES
             for column, label, colour in lines:
                 # The best setting of a study is its own reference: no error to draw on a logarithmic axis.
                 error = part[column].where(lambda value: value > 0)
@@ -69,6 +69,6 @@ def draw(convergence: pd.DataFrame) -> Drawing:
     panels[1, 0].set_ylabel("force error (meV/\u00c5)")
     handles = {label: h for axes in panels.ravel() for h, label in zip(*axes.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
-    chosen = convergence[convergence["chosen"].astype(bool) & (convergence["system"] == ALL)]
+    chosen = convergence[convergence["chosen"].astype(bool) & (convergence["system"] == keys.ALL_FAMILIES)]
     numbers = {column: chosen.set_index("study")[column].dropna().to_dict() for column, _, _ in ENERGIES + FORCES}
     return Drawing(figure, convergence, numbers)

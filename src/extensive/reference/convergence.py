@@ -31,7 +31,6 @@ COLUMNS = (
 )
 ERRORS = COLUMNS[3:6]
 DATASET = "convergence"  # its labels' file in the archive
-ALL = "all families"  # the row of a point that sums the systems up
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,11 @@ def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.
         best = results[last[point.study]]
         found = _shift_errors(labels) if point.shifts else _errors(labels, best)
         for system, errors in found.items():
-            sheets = labels[system] if system != ALL else [atoms for sheets in labels.values() for atoms in sheets]
+            sheets = (
+                labels[system]
+                if system != keys.ALL_FAMILIES
+                else [atoms for sheets in labels.values() for atoms in sheets]
+            )
             rows.append(
                 {
                     "study": point.study,
@@ -159,7 +162,7 @@ def _per_atom(labelled: list[Atoms]) -> np.ndarray:
 
 def _shift_errors(labels: dict[str, list[Atoms]]) -> dict[str, np.ndarray]:
     found = {system: np.array([np.ptp(_per_atom(sheets)), np.nan, np.nan]) for system, sheets in labels.items()}
-    return {**found, ALL: np.mean(list(found.values()), axis=0)}
+    return {**found, keys.ALL_FAMILIES: np.mean(list(found.values()), axis=0)}
 
 
 def _errors(labels: dict[str, list[Atoms]], best: dict[str, list[Atoms]]) -> dict[str, np.ndarray]:
@@ -183,4 +186,4 @@ def _errors(labels: dict[str, list[Atoms]], best: dict[str, list[Atoms]]) -> dic
         across = np.sqrt(np.mean(left[here] ** 2))
         found[system] = np.array([difference_error(change[here]), across, forces[here].mean()])
     within = np.sqrt(np.mean([errors[0] ** 2 for errors in found.values()]))
-    return {**found, ALL: np.array([within, np.sqrt(np.mean(left**2)), forces.mean()])}
+    return {**found, keys.ALL_FAMILIES: np.array([within, np.sqrt(np.mean(left**2)), forces.mean()])}
