@@ -11,12 +11,13 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
+from extensive.structures.frame import is_aligned
 
 # Real-space grids are rounded to multiples of this, so that the Poisson solver's grids fit.
 GRID_MULTIPLE = 4
 # Labels are told apart down to this length; structures are rounded to it when they are made.
 LENGTH_STEP_A = 1e-6
-# Cell vectors that leave an axis or the plane by less lie in it (Angstrom).
+# Cell vectors that leave the plane by less lie in it (Angstrom).
 PLANE_A = 1e-9
 # Rectangular cell of graphene (Angstrom), for k-point and grid densities of cells without `supercell`.
 REFERENCE_CELL_A = (2.46, 2.46 * math.sqrt(3.0))
@@ -109,18 +110,12 @@ def cells_of(atoms: Atoms) -> tuple[float, float]:
     return lengths[0] / REFERENCE_CELL_A[0], lengths[1] / REFERENCE_CELL_A[1]
 
 
-def is_rectangular(atoms: Atoms) -> bool:
-    """Whether the cell's vectors lie along x, y and z."""
-    off = atoms.cell.array - np.diag(np.diag(atoms.cell.array))
-    return bool(np.abs(off).max() <= PLANE_A)
-
-
 def grid_shape(atoms: Atoms, settings: DFTSettings) -> tuple[int, int, int]:
     """Real-space grid points along the cell's vectors. Strain of a supercell changes the spacing, never the count.
 
     Cells of other shapes have the mean spacing of the rectangular ones, to the nearest count that solvers take.
     """
-    if is_rectangular(atoms):
+    if is_aligned(atoms.cell.array):
         counts = [
             _nearest_multiple(points * cells / per)
             for cells, points, per in zip(cells_of(atoms), settings.grid_points, settings.grid_cells)
@@ -149,7 +144,7 @@ def kpoint_list(atoms: Atoms, settings: DFTSettings) -> np.ndarray:
 
     Cells of other shapes have an even Monkhorst-Pack grid of the nearest density, and all of its points.
     """
-    if not is_rectangular(atoms):
+    if not is_aligned(atoms.cell.array):
         return _monkhorst_pack(_even_counts(atoms, settings))
     axes = []
     for cells, kpoints, per in zip(cells_of(atoms), settings.kpoints, settings.kpoint_cells):
