@@ -11,7 +11,7 @@ from extensive.reference.calculation import LabelFailed, with_label
 from extensive.reference.settings import (
     DFTSettings,
 )
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 
 CONFIG = complete_config({"run": "test", "seed": 7})
 PRODUCTION = DFTSettings.from_config(CONFIG["reference"]["dft"])

@@ -66,7 +66,7 @@ def test_help_states_units_and_defaults(verb, capsys):
 
 def test_generated_structures_are_the_workflow_s(tmp_path):
     from extensive.config import load_config
-    from extensive.structures import generate_dataset
+    from extensive.structures.datasets import generate_dataset
 
     config = load_config(ROOT / "config/smoke.yaml")
     assert (

@@ -19,7 +19,7 @@ from extensive.reference.archive import Archive, candidate_digests
 from extensive.reference.chunks import Store
 from extensive.reference.dynamics import Dynamics, trajectory_digest
 from extensive.reference.settings import DFTSettings
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 from extensive.training.splits import learns_from
 
 ROOT = Path(__file__).resolve().parents[1]

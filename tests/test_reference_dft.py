@@ -22,7 +22,7 @@ from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import Store, label_chunk
 from extensive.reference.settings import DFTSettings
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 
 pytest.importorskip("gpaw")
 prepare_serial_process()

@@ -15,7 +15,7 @@ from extensive.paths import repository_root
 from extensive.reference.calculation import Labeller, record_of
 from extensive.reference.parallel import ParallelLabeller, RanksFailed, irreducible_kpoints, split_ranks
 from extensive.reference.settings import DFTSettings
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 from extensive.timing.dft import time_dft_parallel
 from extensive.timing.hardware import hardware_label
 

@@ -12,8 +12,8 @@ from extensive import keys
 from extensive.config import complete_config, load_config, load_schema
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
-from extensive.structures import generate_dataset, lattices, pores, sampling
-from extensive.structures.datasets import FAMILIES
+from extensive.structures import lattices, pores, sampling
+from extensive.structures.datasets import FAMILIES, generate_dataset
 from extensive.structures.lattices import bonds, coordination, minimum_distance, ring_sizes
 
 ROOT = Path(__file__).resolve().parents[1]

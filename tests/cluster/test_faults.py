@@ -15,7 +15,7 @@ from extensive.io import read_structures, write_structures
 from extensive.reference import chunks
 from extensive.reference.dynamics import Dynamics
 from extensive.reference.settings import DFTSettings
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 
 HERE = Path(__file__).resolve().parent
 pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -24,7 +24,7 @@ from extensive import keys
 from extensive.config import complete_config
 from extensive.evaluation.claims import claims_table, write_claims
 from extensive.io import read_json, read_structures, write_json, write_structures
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 
 SEED = 20261122
 KILLS = 11  # of each of five jobs

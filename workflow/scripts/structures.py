@@ -1,7 +1,7 @@
 """Make one data set of sheets."""
 
 from extensive.io import write_structures
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 from logged import logged
 
 with logged(snakemake):

@@ -57,7 +57,7 @@ def generate(
     """Make structures: a data set of a configuration, or one described by the options."""
     from extensive.config.plan import seed_of
     from extensive.io import write_structures
-    from extensive.structures import generate_dataset
+    from extensive.structures.datasets import generate_dataset
 
     given = {
         "family": family,

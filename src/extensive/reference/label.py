@@ -31,7 +31,7 @@ from extensive.reference.calculation import LabelFailed, Labeller, prepare_seria
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
-from extensive.structures import generate_dataset
+from extensive.structures.datasets import generate_dataset
 
 # Shares of machine time: every kind of label becomes usable early. The convergence study runs only when asked for.
 SHARES = {"md": 0.45, "structures": 0.45, "supercells": 0.10}

@@ -3,7 +3,3 @@
 Users' own files come in here too (`user_files`), named and checked. `bonds` and `frame` are what every stage asks of
 a sheet. No PyTorch and no GPAW; used by all rooms after it.
 """
-
-from extensive.structures.datasets import generate_dataset
-
-__all__ = ["generate_dataset"]
