@@ -1,4 +1,4 @@
-"""Claims computed from files, publishing, and the README's table."""
+"""Claims computed from files, publishing, and the page of claims."""
 
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_claims_table_is_named(tmp_path):
 
 @pytest.fixture
 def finished(run) -> tuple[Path, Path, Path]:
-    """A run with its table, an empty place to publish to, and a README."""
+    """A run with its table, an empty place to publish to, and the page of claims."""
     write_claims(run / "tables/claims.csv", claims_table(run, **ARGUMENTS))
     (run / "models").mkdir()
     (run / "models/ednn.pt").write_bytes(b"weights")
@@ -136,14 +136,14 @@ def finished(run) -> tuple[Path, Path, Path]:
     (run / "figures/data/inputs.npz").write_bytes(b"not for the public")
     (run / "checkpoints").mkdir()
     (run / "checkpoints/ednn.ckpt").write_bytes(b"not for the public either")
-    readme = run.parent / "README.md"
-    readme.write_text(f"# title\n\n{publishing.BEGIN}\nold\n{publishing.END}\nend\n")
-    return run, run.parent / "published", readme
+    page = run.parent / "claims.md"
+    page.write_text("old\n")
+    return run, run.parent / "published", page
 
 
 def test_publishing_copies_what_is_published_and_nothing_else(finished):
-    run, published, readme = finished
-    written = publishing.publish(run, published, readme)
+    run, published, page = finished
+    written = publishing.publish(run, published, page)
     found = {str(file.relative_to(published)) for file in published.rglob("*") if file.is_file()}
     assert found == {str(file.relative_to(published)) for file in written}
     expected = {
@@ -159,11 +159,11 @@ def test_publishing_copies_what_is_published_and_nothing_else(finished):
 
 
 def test_neither_other_trainings_nor_large_weights_are_published(finished):
-    run, published, readme = finished
+    run, published, page = finished
     for name in ("models/ednn-context-c4-seed0.pt", "predictions/ednn-context-c4-seed0-test.csv"):
         (run / name).write_bytes((run / "predictions/ednn-test.csv").read_bytes())
     (run / "models/cnn.pt").write_bytes(bytes(6_000_000))
-    publishing.publish(run, published, readme, left_out=["ednn-context-c4-seed0"])
+    publishing.publish(run, published, page, left_out=["ednn-context-c4-seed0"])
     assert not list(published.rglob("*context*"))
     assert not (published / "models/cnn.pt").exists()
     assert (published / "predictions/ednn-test.csv").is_file()
@@ -186,19 +186,18 @@ def test_labels_and_earlier_results_outlive_a_publication(finished):
     assert label.read_bytes() == b"label"
 
 
-def test_the_readme_gets_the_table_between_its_markers(finished):
-    run, published, readme = finished
-    publishing.publish(run, published, readme)
-    text = readme.read_text()
-    assert text.startswith("# title\n\n")
-    assert text.endswith(f"{publishing.END}\nend\n")
+def test_the_page_of_claims_has_the_published_table(finished):
+    run, published, page = finished
+    publishing.publish(run, published, page)
+    text = page.read_text()
+    assert text.startswith("# ")
     assert "old" not in text
     assert markdown(read_claims(published / "tables/claims.csv")) in text
     assert "| C5 | EDNN, 60 atoms, CPU | ms | 57 | 0.6 |" in text
 
 
-def test_the_readme_shows_what_other_seeds_gave(finished):
-    run, published, readme = finished
+def test_the_page_shows_what_other_seeds_gave(finished):
+    run, published, page = finished
     other = pd.read_csv(run / "predictions/ednn-test.csv")
     other["energy_predicted_eV"] = other["energy_dft_eV"] + 2e-3 * other["n_atoms"]
     other.to_csv(run / "predictions/ednn-seed1-test.csv", index=False)
@@ -208,8 +207,8 @@ def test_the_readme_shows_what_other_seeds_gave(finished):
     assert second == pytest.approx(2.0)
     assert not table["quantity"].str.contains("exponent|atoms, CPU").any()
     table.to_csv(run / "tables/claims-seeds.csv", index=False)
-    publishing.publish(run, published, readme)
-    rows = [line.split(" | ") for line in readme.read_text().splitlines() if line.startswith("| ")]
+    publishing.publish(run, published, page)
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
     assert rows[0][5] == "seeds"
     shown = {(row[1], row[6].removesuffix(" |")): row[5] for row in rows[1:]}
     low, high = sorted((first, second))
@@ -219,26 +218,13 @@ def test_the_readme_shows_what_other_seeds_gave(finished):
 
 
 def test_nothing_is_written_for_an_unfinished_run(finished):
-    run, published, readme = finished
+    run, published, page = finished
     (run / "tables/claims.csv").unlink()
     with pytest.raises(InputError, match="finish the run before publishing"):
-        publishing.publish(run, published, readme)
+        publishing.publish(run, published, page)
     assert not published.exists()
 
 
-def test_nothing_is_written_for_a_readme_without_markers(finished):
-    run, published, readme = finished
-    readme.write_text("# title\n")
-    with pytest.raises(InputError, match=r"README\.md: needs the lines"):
-        publishing.publish(run, published, readme)
-    assert not published.exists()
-
-
-def test_this_readme_agrees_with_the_published_claims():
-    readme, claims = ROOT / "README.md", ROOT / "results/published/tables/claims.csv"
-    if claims.is_file():
-        assert publishing.with_claims(readme, claims) == readme.read_text()
-    else:  # nothing published yet, so nothing may be claimed
-        text = readme.read_text()
-        between = text[text.index(publishing.BEGIN) + len(publishing.BEGIN) : text.index(publishing.END)]
-        assert between.strip() == ""
+def test_the_page_of_claims_agrees_with_the_published_tables():
+    page, claims = ROOT / "docs/claims.md", ROOT / "results/published/tables/claims.csv"
+    assert publishing.claims_page(claims) == page.read_text()

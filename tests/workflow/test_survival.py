@@ -157,7 +157,7 @@ def sheet(blocks: tuple[int, int]) -> Job:
 
 
 def publishing(figures: int) -> Job:
-    """A run's results copied to a published folder that holds an earlier run's, and a README."""
+    """A run's results copied to a published folder that holds an earlier run's, and a page of its claims."""
 
     def prepare(folder: Path) -> None:
         run = synthetic_results.write_run(folder / "results/made-up")
@@ -170,7 +170,6 @@ def publishing(figures: int) -> Job:
             (run / f"figures/figure-{index}.png").write_bytes(random.bytes(100_000))
         # What a killed figure leaves in the run is not published.
         (run / "figures/.tmp-1-figure-0.png").write_bytes(b"half")
-        (folder / "README.md").write_text("# A\n\n<!-- claims:begin -->\n<!-- claims:end -->\n\nB\n")
         (folder / "published/tables").mkdir(parents=True)
         (folder / "published/tables/older.csv").write_text("kept\n")
 
@@ -178,7 +177,7 @@ def publishing(figures: int) -> Job:
         one_has, other_has = (
             {
                 str(path.relative_to(folder)): path.read_bytes()
-                for path in [*folder.glob("published/**/*"), folder / "README.md"]
+                for path in [*folder.glob("published/**/*"), folder / "docs/claims.md"]
                 if path.is_file() and (folder == one or not path.name.startswith(".tmp-"))
             }
             for folder in (one, other)
@@ -193,7 +192,7 @@ def publishing(figures: int) -> Job:
         same,
         ["extensive.evaluation.publish", "pandas"],
         params={
-            **{"run": "made-up", "production": True, "published": "published", "readme": "README.md"},
+            **{"run": "made-up", "production": True, "published": "published", "page": "docs/claims.md"},
             # A model that only a study compares.
             "left_out": ["ednn-context"],
         },

@@ -100,7 +100,7 @@ rule publish:
         run=config["run"],
         production=PRODUCTION,
         published="results/published",
-        readme="README.md",
+        page="docs/claims.md",
         left_out=[m.model for m in STUDIES if m.study != studies.SEEDS and m.model not in MODELS],
     message:
         "Publishing {params.run}"

@@ -1,4 +1,4 @@
-"""Copy a run's results to results/published and its claims table into the README."""
+"""Copy a run's results to results/published and its claims table to a page of the documentation."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ with logged(snakemake):
             "reference.dft differs from the published labels' settings; publish a run of config.yaml or paper.yaml"
         )
     params = snakemake.params
-    for path in publish(Path("results") / params.run, params.published, params.readme, params.left_out):
+    for path in publish(Path("results") / params.run, params.published, params.page, params.left_out):
         print(path)

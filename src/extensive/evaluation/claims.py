@@ -73,7 +73,7 @@ def read_claims(path: str | Path) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame, seeds: pd.DataFrame | None = None) -> str:
-    """The table (as read_claims gives it) for the README, with ranges over `seeds` (see seeds_table) where given."""
+    """The table (as read_claims gives it) in Markdown, with ranges over `seeds` (see seeds_table) where given."""
     ranges = {} if seeds is None else _ranges(seeds)
     titles = ["claim", "quantity", "unit", "paper", "ours", *(["seeds"] if ranges else []), "set"]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]

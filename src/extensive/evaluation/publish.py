@@ -1,4 +1,4 @@
-"""Fill results/published from a run, and the README from that: nothing in either is typed by hand."""
+"""Fill results/published from a run, and docs/claims.md from that: nothing in either is typed by hand."""
 
 import shutil
 from collections.abc import Collection
@@ -19,25 +19,35 @@ PATTERNS = {
 }
 # The CNN of the papers has 34 MB of weights, more than a repository should carry; what it predicts is published.
 LARGEST_WEIGHTS_MB = 5
-BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
+# What docs/claims.md says above its table.
+PAGE = """# All claims
+
+Each number that the papers claim, or that stands for one, beside ours. `snakemake publish` writes this page from
+`results/published/tables/claims.csv` and `claims-seeds.csv`; what is not typed by hand needs no proofreading.
+
+- C1 to C10 are the papers' claims, as [the README](../README.md#results) puts them in words.
+- "ours" is of the first of three trainings; "seeds" is the range over all three, with their number in brackets.
+- Which file a number is from stands in the column `source_file` of `claims.csv`.
+
+"""
 
 
-def publish(run: str | Path, published: str | Path, readme: str | Path, left_out: Collection[str] = ()) -> list[Path]:
-    """Copy a finished run's results, each file whole or not at all, then put its claims into the README.
+def publish(run: str | Path, published: str | Path, page: str | Path, left_out: Collection[str] = ()) -> list[Path]:
+    """Copy a finished run's results, each file whole or not at all, then write its claims to `page`.
 
     Of models named in `left_out`, such as those that a study compares, neither weights nor predictions are copied; the
     study's table is. Files of an earlier publication that this run does not have are left alone: what took a cluster
-    is not lost to a smaller run. Returns the files written. Raises InputError, before anything is written, for a run
-    that has no claims table or for a README without markers.
+    is not lost to a smaller run. Returns the files written below `published`. Raises InputError, before anything is
+    written, for a run that has no claims table.
     """
-    run, published, readme = Path(run), Path(published), Path(readme)
+    run, published = Path(run), Path(published)
     claims = run / "tables" / "claims.csv"
     if not claims.is_file():
         raise InputError(f"{claims}: no such file; finish the run before publishing it")
     missing = set(CLAIMS) - set(read_claims(claims)["claim"])
     if missing:
         raise InputError(f"{claims}: no row for {', '.join(sorted(missing))}")
-    text = with_claims(readme, claims)
+    text = claims_page(claims)
     others = tuple(f"{model}{end}" for model in left_out for end in (".", "-"))
     written = []
     for folder, patterns in PATTERNS.items():
@@ -53,16 +63,12 @@ def publish(run: str | Path, published: str | Path, readme: str | Path, left_out
             with atomic_path(target) as temporary:
                 shutil.copyfile(file, temporary)
             written.append(target)
-    write_text(readme, text)
+    write_text(page, text)
     return written
 
 
-def with_claims(readme: str | Path, claims: str | Path) -> str:
-    """The README's text with the claims table between its markers, and what other seeds gave where that was studied."""
-    text = Path(readme).read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise InputError(f"{readme}: needs the lines {BEGIN} and {END}, once each, in this order")
-    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+def claims_page(claims: str | Path) -> str:
+    """Text of docs/claims.md: the claims table, and what other seeds gave where that was studied."""
     other = Path(claims).with_name("claims-seeds.csv")
     seeds = read_table(other, SEEDS_COLUMNS) if other.is_file() else None
-    return f"{before}{BEGIN}\n{markdown(read_claims(claims), seeds)}{after}"
+    return PAGE + markdown(read_claims(claims), seeds)
