@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from ase.data import atomic_numbers
 
 from extensive.errors import InputError
@@ -54,6 +53,9 @@ def read_header(path: str | Path) -> XYZHeader:
 
 def read_in_chunks(path: str | Path, header: XYZHeader, chunk_atoms: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions (n, 3) and atomic numbers (n,) of the first structure, `chunk_atoms` at a time."""
+    # Here, because half a second of loading it is a fifth of `extensive predict`, which reads no file this way.
+    import pandas as pd
+
     use = [header.symbol_column, *(header.position_column + axis for axis in range(3))]
     reader = pd.read_csv(
         path,
