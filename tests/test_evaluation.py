@@ -10,7 +10,9 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.evaluation.predict import FORCES_COLUMN, metrics, predict, write_evaluation
+from extensive.evaluation.predict import predict, write_evaluation
+from extensive.evaluation.tables import metrics
+from extensive.keys import FORCES_COLUMN
 from extensive.models import ModelConfig, Potential, build_model
 
 

@@ -10,6 +10,8 @@ import synthetic_results as synthetic
 from extensive.errors import InputError
 from extensive.evaluation import publish as publishing
 from extensive.evaluation.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, seeds_table, write_claims
+from extensive.evaluation.predictions import model_and_set, read_predictions, source_of
+from extensive.evaluation.tables import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUMENTS = {
@@ -166,7 +168,61 @@ def test_neither_other_trainings_nor_large_weights_are_published(finished):
     publishing.publish(run, published, page, left_out=["ednn-context-c4-seed0"])
     assert not list(published.rglob("*context*"))
     assert not (published / "models/cnn.pt").exists()
-    assert (published / "predictions/ednn-test.csv").is_file()
+    assert (published / "predictions/ednn.csv").is_file()
+
+
+def test_sets_of_a_model_are_published_as_one_table_and_read_back_as_they_were(finished):
+    run, published, page = finished
+    publishing.publish(run, published, page)
+    names = {file.name for file in (published / "predictions").iterdir()}
+    assert names == {"cnn.csv", "ednn.csv", "cnn-dimer-2d.csv", "ednn-ising.csv"}
+    for name in ("cnn-test", "ednn-independent-md", "cnn-dimer-2d", "ednn-ising-8"):
+        file, part = source_of(published, name)
+        there = read_predictions(run / f"predictions/{name}.csv")
+        pd.testing.assert_frame_equal(read_predictions(published / file, part), there, atol=2e-3, check_dtype=False)
+    # What claims are computed from is what they name: the published table follows from the published files.
+    again = run / "again.csv"
+    write_claims(again, claims_table(published, **ARGUMENTS))
+    measured = read_claims(published / "tables/claims.csv").query("ours != '' and claim != 'C10'")
+    pd.testing.assert_frame_equal(read_claims(again).loc[measured.index], measured)
+
+
+def test_errors_of_all_that_is_published_are_a_table(finished):
+    run, published, page = finished
+    publishing.publish(run, published, page)
+    table = pd.read_csv(published / "tables/errors.csv")
+    row = table[(table["model"] == "ednn") & (table["set"] == "test") & (table["group"] == "all")].iloc[0]
+    found = summary(read_predictions(run / "predictions/ednn-test.csv"))
+    assert row["mae_meV_per_atom"] == pytest.approx(found["mae_meV_per_atom"], rel=1e-4)
+    assert row["count"] == found["count"]
+    assert "family graphene" in set(table["group"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ednn-test", ("ednn", "test")),
+        ("ednn-seed1-symmetric-independent-md", ("ednn-seed1-symmetric", "independent-md")),
+        ("cnn-extrapolation", ("cnn", "extrapolation")),
+        ("cnn-dimer-2d", ("cnn-dimer-2d", "dimer-2d")),
+        ("cnn-dimer-2d-seed2-extrapolation", ("cnn-dimer-2d-seed2", "dimer-2d-extrapolation")),
+        ("ednn-ising-seed1-1024", ("ednn-ising-seed1", "ising-1024")),
+        ("ednn-components", ("ednn-components", "test")),
+    ],
+)
+def test_names_of_predictions_say_model_and_set(name, expected):
+    assert model_and_set(name) == expected
+
+
+def test_predictions_without_their_set_or_name_are_refused(finished):
+    run, published, page = finished
+    with pytest.raises(InputError, match=r"ednn\.csv: no name of predictions; expected <model>-<set>"):
+        model_and_set("ednn")
+    publishing.publish(run, published, page)
+    with pytest.raises(InputError, match=r"ednn\.csv: no set 'train'; there are test, independent-md, supercells"):
+        read_predictions(published / "predictions/ednn.csv", "train")
+    with pytest.raises(InputError, match="no column 'set'"):
+        read_predictions(run / "predictions/ednn-test.csv", "test")
 
 
 def test_publishing_twice_changes_nothing(finished):

@@ -1,7 +1,6 @@
 """What is published is whole: the archive covers the default preset, and tables agree with the files they quote."""
 
 import functools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import yaml
 
 from extensive.cli.checks import check_config
 from extensive.config import complete_config, load_config
+from extensive.evaluation.predictions import read_predictions
 from extensive.evaluation.studies import merged
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 from extensive.models import load_model
@@ -66,40 +66,37 @@ def test_the_archive_covers_the_default_preset_and_further_labels(names, archive
 
 
 PREDICTIONS = sorted((PUBLISHED / "predictions").glob("*.csv"))
-ENSEMBLES = [file for file in PREDICTIONS if "-ensemble-" in file.stem]
-COMPONENTS = [file for file in PREDICTIONS if file.stem.endswith("-components")]
+ENSEMBLES = [file for file in PREDICTIONS if file.stem.endswith("-ensemble")]
+
+
+def sets_of(file: Path) -> list[str]:
+    return list(dict.fromkeys(pd.read_csv(file)["set"]))
+
+
+@pytest.mark.parametrize("file", PREDICTIONS, ids=lambda file: file.stem)
+def test_predictions_of_a_model_are_one_table_with_the_set_of_each_row(file):
+    assert tuple(pd.read_csv(file, nrows=1).columns[: len(PREDICTION_COLUMNS) + 1]) == ("set", *PREDICTION_COLUMNS)
+    for part in sets_of(file):
+        table = read_predictions(file, part)
+        assert np.isfinite(table["energy_predicted_eV"]).all()
+        assert file.stem == "ednn-components" or table["structure_id"].is_unique
 
 
 @pytest.mark.parametrize("file", ENSEMBLES, ids=lambda file: file.stem)
 def test_ensembles_are_those_of_their_members(file):
-    member, part = file.stem.split("-ensemble-")
+    member = file.stem.removesuffix("-ensemble")
     base, drawings = member.removesuffix("-symmetric"), "-symmetric" if member.endswith("-symmetric") else ""
-    members = [file.with_name(f"{base}{seed}{drawings}-{part}.csv") for seed in ("", "-seed1", "-seed2")]
-    energies = np.stack([pd.read_csv(one).energy_predicted_eV for one in members])
-    table = pd.read_csv(file)
-    assert table.energy_predicted_eV.to_numpy() == pytest.approx(energies.mean(axis=0), rel=1e-7)
-    assert table.energy_std_eV.to_numpy() == pytest.approx(energies.std(axis=0, ddof=1), rel=1e-3, abs=1e-5)
+    members = [file.with_name(f"{base}{seed}{drawings}.csv") for seed in ("", "-seed1", "-seed2")]
+    for part in sets_of(file):
+        energies = np.stack([read_predictions(one, part).energy_predicted_eV for one in members])
+        table = read_predictions(file, part)
+        assert table.energy_predicted_eV.to_numpy() == pytest.approx(energies.mean(axis=0), rel=1e-7)
+        assert table.energy_std_eV.to_numpy() == pytest.approx(energies.std(axis=0, ddof=1), rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("file", COMPONENTS, ids=lambda file: file.stem)
-def test_components_are_of_the_published_parts(file):
-    table = pd.read_csv(file)
+def test_components_are_of_the_published_parts():
+    table = read_predictions(PUBLISHED / "predictions/ednn-components.csv", "test")
     assert set(table["component"]) == {"kinetic", "electrostatic", "exchange-correlation"}
-    assert np.isfinite(table.energy_predicted_eV).all()
-
-
-@pytest.mark.parametrize("file", sorted({*PREDICTIONS} - {*ENSEMBLES, *COMPONENTS}), ids=lambda file: file.stem)
-def test_metrics_are_those_of_the_predictions(file):
-    metrics = json.loads(file.with_name(f"{file.stem}-metrics.json").read_text())
-    table = pd.read_csv(file)
-    if "energy_dft_eV" not in table.columns:
-        pytest.skip("a model system; its own tests hold its table")
-    assert list(table.columns[: len(PREDICTION_COLUMNS)]) == list(PREDICTION_COLUMNS)
-    error = (table.energy_predicted_eV - table.energy_dft_eV).abs() / table.n_atoms * 1000
-    quoted = metrics.get("mae_meV_per_atom")
-    if quoted is not None:
-        # The table holds a finite number of digits.
-        assert error.mean() == pytest.approx(quoted, rel=1e-3, abs=1e-3)
 
 
 def test_further_labels_are_for_the_ednn_and_leave_test_sets_as_they_are():
@@ -169,3 +166,5 @@ def test_every_claim_has_a_source_that_is_published():
     claims = pd.read_csv(PUBLISHED / "tables" / "claims.csv")
     for row in claims[claims.ours.notna()].itertuples():
         assert (PUBLISHED / row.source_file).is_file(), row
+        if row.source_file.startswith("predictions/"):
+            assert row.set in sets_of(PUBLISHED / row.source_file), row

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from extensive.evaluation.tables import read_predictions, summary
+from extensive.evaluation.predictions import read_predictions
+from extensive.evaluation.tables import summary
 from extensive.io import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,7 @@ def papers(quantity: str, part: str = "") -> float:
 
 
 def predicted(model: str, part: str) -> dict[str, float]:
-    return summary(read_predictions(PUBLISHED / f"predictions/{model}-{part}.csv"))
+    return summary(read_predictions(PUBLISHED / f"predictions/{model}.csv", part))
 
 
 def described(model: str) -> dict:

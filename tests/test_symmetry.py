@@ -10,7 +10,8 @@ from own_models import EDNN, rattled, write_model
 
 from extensive import Calculator, keys
 from extensive.errors import InputError
-from extensive.evaluation.predict import FORCES_COLUMN, metrics, predict
+from extensive.evaluation.predict import predict
+from extensive.evaluation.tables import metrics
 from extensive.images.placement import as_rectangle
 from extensive.inference.shifts import (
     DRAWINGS,
@@ -22,6 +23,7 @@ from extensive.inference.shifts import (
     redrawn,
     turned_back,
 )
+from extensive.keys import FORCES_COLUMN
 from extensive.models import load_model
 
 

@@ -25,7 +25,7 @@ INTERPOLATION = "interpolation"
 EXTRAPOLATION = "extrapolation"
 SETS = (TRAIN, VALIDATION, TEST, INDEPENDENT_MD, SUPERCELLS, INTERPOLATION, EXTRAPOLATION)
 
-# Columns of results/published/predictions/*.csv
+# Columns of every table of predictions
 PREDICTION_COLUMNS = (
     "structure_id",
     "family",
@@ -34,6 +34,7 @@ PREDICTION_COLUMNS = (
     "energy_dft_eV",
     "energy_predicted_eV",
 )
+FORCES_COLUMN = "forces_mae_meV_per_A"  # where there are forces: of each structure's in-plane components
 # Columns of results/published/timings/*.csv
 TIMING_COLUMNS = ("method", "device", "n_cells", "n_atoms", "seconds", "repeats", "cores", "hardware")
 

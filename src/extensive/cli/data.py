@@ -158,7 +158,8 @@ def train(
 ) -> None:
     """Train a network on labelled structures (eV, Angstrom), and test it on those held back (meV/atom)."""
     from extensive.config import load_config
-    from extensive.evaluation.predict import metrics, predict, write_evaluation
+    from extensive.evaluation.predict import predict, write_evaluation
+    from extensive.evaluation.tables import metrics
     from extensive.io import write_json
     from extensive.structures.labels import Outliers, keys_of, look_for_outliers
     from extensive.structures.user_files import dataset_names, read_labelled
@@ -203,7 +204,8 @@ def train(
 
 
 def _train_on_images(whole: dict[str, Any], model: str, entry: dict[str, Any], out: Path, device: str) -> None:
-    from extensive.evaluation.predict import metrics, write_evaluation
+    from extensive.evaluation.predict import write_evaluation
+    from extensive.evaluation.tables import metrics
     from extensive.training.image_files import train_on_images
 
     path, curve, resume = out / model, out / f"{model}-curve.csv", out / f"{model}-checkpoint"

@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 
 from extensive.errors import InputError
-from extensive.evaluation.tables import read_predictions, read_table, summary
+from extensive.evaluation.predictions import FOLDER, read_predictions, source_of
+from extensive.evaluation.tables import errors, read_table, summary
 from extensive.io import atomic_path, read_json
 from extensive.keys import (
     ATOMS_PER_CELL,
     CHEMICAL_ACCURACY_MEV,
     EXTRAPOLATION,
+    FORCES_COLUMN,
     INDEPENDENT_MD,
     INTERPOLATION,
+    MEV_PER_EV,
     SUPERCELLS,
     TEST,
     TIMING_COLUMNS,
@@ -23,7 +26,6 @@ from extensive.keys import (
 
 COLUMNS = ("claim", "quantity", "unit", "paper", "ours", "set", "source_file")
 SEEDS_COLUMNS = ("claim", "quantity", "unit", "set", "seed", "ours", "source_file")
-FORCES_COLUMN = "forces_mae_meV_per_A"  # of predictions with forces
 CLAIMS = tuple(f"C{number}" for number in range(1, 11))
 Row = tuple[str, str, str, float | None, float | None, str, str]
 
@@ -93,7 +95,7 @@ def seeds_table(trainings: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """
     parts = [claims_table(**training).assign(seed=seed) for seed, training in enumerate(trainings)]
     table = pd.concat(parts, ignore_index=True)
-    table = table[table["source_file"].str.startswith("predictions/") & table["ours"].notna()]
+    table = table[table["source_file"].str.startswith(f"{FOLDER}/") & table["ours"].notna()]
     return table[list(SEEDS_COLUMNS)].reset_index(drop=True)
 
 
@@ -117,10 +119,13 @@ def _value(path: Path, read: Callable[[Path], Any], compute: Callable[[Any], flo
     return value if np.isfinite(value) else None
 
 
-def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iterator[Row]:
-    def source(model: str, name: str) -> str:
-        return f"predictions/{model}-{name}.csv"
+def _predicted(run: Path, name: str, compute: Callable[[pd.DataFrame], float]) -> tuple[float | None, str]:
+    """A number of the predictions `name`, None where the run lacks them, and the file that it is from."""
+    file, part = source_of(run, name)
+    return _value(run / file, lambda path: read_predictions(path, part), compute), file
 
+
+def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iterator[Row]:
     def of(
         claim: str,
         title: str,
@@ -131,8 +136,7 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
         paper: float | None = None,
         chosen: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
     ) -> Row:
-        file = source(model, name)
-        value = _value(run / file, read_predictions, lambda table: summary(chosen(table))[key])
+        value, file = _predicted(run, f"{model}-{name}", lambda table: summary(chosen(table))[key])
         return (claim, title, unit, paper, value, name, file)
 
     mae, largest, within = "mae_meV_per_atom", "max_meV_per_atom", "within_per_cell_percent"
@@ -144,7 +148,7 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
     yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
     # The same network asked about eight drawings of each sheet, at eight times the price; and several such networks.
     networks = {"EDNN": ednn, "EDNN, mean of 8 drawings,": f"{ednn}-symmetric"}
-    if (run / source(f"{ednn}-symmetric-ensemble", TEST)).is_file():
+    if (run / source_of(run, f"{ednn}-symmetric-ensemble-{TEST}")[0]).is_file():
         networks["EDNN, ensemble of 8 drawings each,"] = f"{ednn}-symmetric-ensemble"
     for title, model in networks.items():
         error = f"{title} mean absolute error"
@@ -156,8 +160,7 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
         for name in (TEST, INDEPENDENT_MD, SUPERCELLS):
             yield of("C3", f"{title} {close}", model, name, within, "%", 100.0 if name == TEST else None)
     for name in (TEST, INDEPENDENT_MD, SUPERCELLS):
-        file = source(ednn, name)
-        forces = _value(run / file, pd.read_csv, _forces_error)
+        forces, file = _predicted(run, f"{ednn}-{name}", lambda table: errors(table)[FORCES_COLUMN])
         yield ("C1", "EDNN mean absolute error, forces", "meV/Angstrom", None, forces, name, file)
     for claim, name in (("C1", TEST), ("C2", INDEPENDENT_MD)):
         for title, model in others.items():
@@ -169,12 +172,6 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
 
 def _frames_of_dynamics(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["sampler"] == "md"]
-
-
-def _forces_error(table: pd.DataFrame) -> float:
-    """Mean over all atoms of a set, meV/A, from the means over each structure's."""
-    known = table.dropna(subset=[FORCES_COLUMN])
-    return float(np.average(known[FORCES_COLUMN], weights=known["n_atoms"])) if len(known) else np.nan
 
 
 def _speed(run: Path) -> Iterator[Row]:
@@ -226,42 +223,27 @@ def _devices(path: Path) -> list[tuple[str, str]]:
 
 
 def _model_systems(run: Path, cnn: str, ednn: str, dimers: dict[str, str], ising: dict[int, str]) -> Iterator[Row]:
+    def energy(table: pd.DataFrame) -> float:
+        return table["error_meV"].abs().mean()
+
+    def separation(table: pd.DataFrame) -> float:
+        return (table["separation_predicted_A"] - table["separation_true_A"]).abs().mean()
+
+    def per_spin(table: pd.DataFrame) -> float:
+        return (table["error_meV_per_atom"] / MEV_PER_EV).abs().median()
+
     for kind, name in dimers.items():
-        source = f"predictions/{name}.csv"
-
-        def energy(table: pd.DataFrame) -> float:
-            return 1e3 * (table["energy_predicted_eV"] - table["energy_dft_eV"]).abs().mean()
-
-        def separation(table: pd.DataFrame) -> float:
-            return (table["separation_predicted_A"] - table["separation_true_A"]).abs().mean()
-
-        dataset = f"dimer-{kind.lower()}"
-        title = f"CNN mean absolute error, {kind} dimers"
-        yield (
-            "C7",
-            f"{title}, energy",
-            "meV",
-            None,
-            _value(run / source, pd.read_csv, energy),
-            dataset,
-            source,
-        )
-        value = _value(run / source, pd.read_csv, separation)
-        yield ("C7", f"{title}, separation", "Angstrom", None, value, dataset, source)
-        outside = f"predictions/{name}-extrapolation.csv"
-        value = _value(run / outside, pd.read_csv, energy)
-        title = f"{title} outside the range, energy"
-        yield ("C8", title, "meV", None, value, f"{dataset}-extrapolation", outside)
+        dataset, title = f"dimer-{kind.lower()}", f"CNN mean absolute error, {kind} dimers"
+        value, file = _predicted(run, name, energy)
+        yield ("C7", f"{title}, energy", "meV", None, value, dataset, file)
+        value, file = _predicted(run, name, separation)
+        yield ("C7", f"{title}, separation", "Angstrom", None, value, dataset, file)
+        value, file = _predicted(run, f"{name}-extrapolation", energy)
+        yield ("C8", f"{title} outside the range, energy", "meV", None, value, f"{dataset}-extrapolation", file)
     for side, name in ising.items():
-        source = f"predictions/{name}.csv"
-
-        def per_spin(table: pd.DataFrame) -> float:
-            error = table["energy_predicted_eV"] - table["energy_dft_eV"]
-            return (error / table["n_atoms"]).abs().median()
-
-        value = _value(run / source, pd.read_csv, per_spin)
+        value, file = _predicted(run, name, per_spin)
         title = f"EDNN median absolute error, Ising {side}x{side}"
-        yield ("C9", title, "J per spin", None, value, f"ising-{side}", source)
+        yield ("C9", title, "J per spin", None, value, f"ising-{side}", file)
 
 
 def _shown(run: Path) -> Iterator[Row]:

@@ -4,26 +4,31 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+import pandas as pd
+
 from extensive.errors import InputError
 from extensive.evaluation.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_claims
+from extensive.evaluation.predictions import FOLDER as PREDICTIONS
+from extensive.evaluation.predictions import errors_table, gathered, model_and_set, write_predictions
 from extensive.evaluation.tables import read_table
 from extensive.io import atomic_path, write_text
 
 # What is published of a run, by folder. Labels are published by the reference stage, which owns the archive.
 PATTERNS = {
     "models": ("*.pt", "*.json", "*-curve.csv"),
-    "predictions": ("*.csv", "*-metrics.json"),
     "timings": ("*.csv", "*.json"),
     "figures": ("*.pdf", "*.png", "*.csv"),
     "tables": ("*.csv",),
 }
 # The CNN of the papers has 34 MB of weights, more than a repository should carry; what it predicts is published.
 LARGEST_WEIGHTS_MB = 5
+# Tables whose column `source_file` names files of the run.
+WITH_SOURCES = ("claims.csv", "claims-seeds.csv")
 # What docs/claims.md says above its table.
 PAGE = """# All claims
 
 Each number that the papers claim, or that stands for one, beside ours. `snakemake publish` writes this page from
-`results/published/tables/claims.csv` and `claims-seeds.csv`; what is not typed by hand needs no proofreading.
+`results/published/tables/claims.csv` and `claims-seeds.csv`.
 
 - C1 to C10 are the papers' claims, as [the README](../README.md#results) puts them in words.
 - "ours" is of the first of three trainings; "seeds" is the range over all three, with their number in brackets.
@@ -36,7 +41,8 @@ def publish(run: str | Path, published: str | Path, page: str | Path, left_out: 
     """Copy a finished run's results, each file whole or not at all, then write its claims to `page`.
 
     Of models named in `left_out`, such as those that a study compares, neither weights nor predictions are copied; the
-    study's table is. Files of an earlier publication that this run does not have are left alone: what took a cluster
+    study's table is. The sets that a model predicted become one file (see `predictions`), so that all its rows are of
+    the same weights. Files of an earlier publication that this run does not have are left alone: what took a cluster
     is not lost to a smaller run. Returns the files written below `published`. Raises InputError, before anything is
     written, for a run that has no claims table.
     """
@@ -49,22 +55,55 @@ def publish(run: str | Path, published: str | Path, page: str | Path, left_out: 
         raise InputError(f"{claims}: no row for {', '.join(sorted(missing))}")
     text = claims_page(claims)
     others = tuple(f"{model}{end}" for model in left_out for end in (".", "-"))
+    predicted = [file for file in _shown(run / PREDICTIONS, "*.csv") if not file.name.startswith(others)]
+    together = gathered(predicted)
     written = []
     for folder, patterns in PATTERNS.items():
-        files = sorted({file for pattern in patterns for file in (run / folder).glob(pattern)})
-        for file in files:
-            if file.name.startswith("."):  # left behind by a job that was killed while it wrote
-                continue
-            if folder in ("models", "predictions") and file.name.startswith(others):
+        for file in _shown(run / folder, *patterns):
+            if folder == "models" and file.name.startswith(others):
                 continue
             if file.suffix == ".pt" and file.stat().st_size > LARGEST_WEIGHTS_MB * 1e6:
                 continue
             target = published / folder / file.name
             with atomic_path(target) as temporary:
-                shutil.copyfile(file, temporary)
+                if file.name in WITH_SOURCES:
+                    _with_published_sources(file, temporary)
+                else:
+                    shutil.copyfile(file, temporary)
             written.append(target)
+    for model, table in together.items():
+        target = published / PREDICTIONS / f"{model}.csv"
+        with atomic_path(target) as temporary:
+            write_predictions(temporary, table)
+        written.append(target)
+    written.append(write_errors(published))
     write_text(page, text)
     return written
+
+
+def _shown(folder: Path, *patterns: str) -> list[Path]:
+    """Files of a run's folder by name, without what a job that was killed while it wrote left behind."""
+    found = {file for pattern in patterns for file in folder.glob(pattern)}
+    return sorted(file for file in found if not file.name.startswith("."))
+
+
+def _with_published_sources(file: Path, target: Path) -> None:
+    """Copy a table of claims; of a run's file of predictions (`source_file`) it then names the published one."""
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    for source in set(table["source_file"]):
+        folder, name = source.rsplit("/", 1)
+        if folder == PREDICTIONS:
+            model, _ = model_and_set(name.removesuffix(".csv"))
+            table.loc[table["source_file"] == source, "source_file"] = f"{folder}/{model}.csv"
+    table.to_csv(target, index=False, lineterminator="\n")
+
+
+def write_errors(published: Path) -> Path:
+    """Write `tables/errors.csv` of all that is published of predictions, with five significant digits."""
+    target = published / "tables" / "errors.csv"
+    with atomic_path(target) as temporary:
+        errors_table(published / PREDICTIONS).to_csv(temporary, index=False, float_format="%.5g")
+    return target
 
 
 def claims_page(claims: str | Path) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from extensive.evaluation.tables import read_table, with_errors
+from extensive.evaluation.predictions import read_predictions
+from extensive.evaluation.tables import with_errors
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,
@@ -26,7 +27,9 @@ LEAST = 1e-3  # meV/atom; a logarithmic axis has no zero
 
 def from_files(trainings: int, **paths: str) -> Drawing:
     """Draw from predictions CSVs of an ensemble of so many `trainings`, given as <set>=path."""
-    return draw({name.replace("_", "-"): read_table(path, COLUMNS) for name, path in paths.items()}, trainings)
+    return draw(
+        {name.replace("_", "-"): read_predictions(path, columns=COLUMNS) for name, path in paths.items()}, trainings
+    )
 
 
 def share_within(reach: float | np.ndarray, trainings: int) -> float | np.ndarray:

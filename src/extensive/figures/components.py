@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from extensive.evaluation.tables import read_table
+from extensive.evaluation.predictions import read_predictions
 from extensive.figures.style import (
     DOUBLE_IN,
     GREY,
@@ -23,7 +23,7 @@ COLUMNS = ("component", *PREDICTION_COLUMNS)
 
 def from_files(components: str) -> Drawing:
     """Draw from a predictions CSV with a `component` column."""
-    return draw(read_table(components, COLUMNS))
+    return draw(read_predictions(components, columns=COLUMNS))
 
 
 @styled

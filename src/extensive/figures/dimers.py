@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from extensive.evaluation.tables import read_table
+from extensive.evaluation.predictions import read_predictions
 from extensive.figures.style import (
     BLUE,
     COLUMN_IN,
@@ -16,13 +16,12 @@ from extensive.figures.style import (
     styled,
 )
 
-COLUMNS = ("structure_id", "energy_dft_eV", "energy_predicted_eV")
 SEPARATION_COLUMNS = ("separation_true_A", "separation_predicted_A")
 
 
 def from_files(**paths: str) -> Drawing:
     """Draw from predictions CSVs, given as dimers_2d=path and dimers_3d=path."""
-    return draw({name.removeprefix("dimers_").upper(): read_table(path, COLUMNS) for name, path in paths.items()})
+    return draw({name.removeprefix("dimers_").upper(): read_predictions(path) for name, path in paths.items()})
 
 
 @styled

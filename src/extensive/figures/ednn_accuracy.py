@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import SymmetricalLogLocator
 
-from extensive.evaluation.tables import read_predictions, summary
+from extensive.evaluation.predictions import read_predictions
+from extensive.evaluation.tables import summary
 from extensive.figures.style import (
     DOUBLE_IN,
     GREEN,

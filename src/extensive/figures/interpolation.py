@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from extensive.evaluation.tables import read_predictions, summary
+from extensive.evaluation.predictions import read_predictions
+from extensive.evaluation.tables import summary
 from extensive.figures.style import (
     BLACK,
     DOUBLE_IN,

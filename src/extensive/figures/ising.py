@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from extensive.evaluation.tables import read_table
+from extensive.evaluation.predictions import read_predictions
 from extensive.figures.style import (
     BLACK,
     COLUMN_IN,
@@ -17,13 +17,12 @@ from extensive.figures.style import (
     styled,
 )
 
-COLUMNS = ("structure_id", "n_atoms", "energy_dft_eV", "energy_predicted_eV")
 MARKERS = "os^Dv<>Ph"
 
 
 def from_files(**paths: str) -> Drawing:
     """Draw from predictions CSVs, given as lattice_<L>=path; energies are in units of J."""
-    return draw({int(name.removeprefix("lattice_")): read_table(path, COLUMNS) for name, path in paths.items()})
+    return draw({int(name.removeprefix("lattice_")): read_predictions(path) for name, path in paths.items()})
 
 
 @styled

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from pandas.core.groupby import SeriesGroupBy
 
-from extensive.evaluation.tables import read_predictions, read_table, summary
+from extensive.evaluation.predictions import read_predictions
+from extensive.evaluation.tables import read_table, summary
 from extensive.figures.style import (
     BLACK,
     COLUMN_IN,

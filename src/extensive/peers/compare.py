@@ -12,7 +12,6 @@ import psutil
 from ase import Atoms
 
 from extensive import keys
-from extensive.evaluation.predict import FORCES_COLUMN
 from extensive.inference import Engine, RepeatedSource, stream_energy
 from extensive.inference.blocks import torch_threads
 from extensive.peers import mace, tersoff
@@ -26,7 +25,7 @@ STEPS = 20
 CELLS_IN_MEMORY = 100
 # Share of the free memory that a peer may take: without a bound the system would end the whole job.
 MEMORY_SHARE = 0.85
-ACCURACY_COLUMNS = ("method", "set", "count", "mae_meV_per_atom", FORCES_COLUMN)
+ACCURACY_COLUMNS = ("method", "set", "count", "mae_meV_per_atom", keys.FORCES_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,11 @@ def summary(timings: Iterable[Timing], found: pd.DataFrame) -> pd.DataFrame:
     wide = times.pivot(index="method", columns="n_atoms", values="microseconds_per_atom")
     wide.columns = [f"microseconds_per_atom_{size}" for size in wide.columns]
     methods = list(dict.fromkeys(times["method"]))
-    for column, name in (("count", "count"), ("mae_meV_per_atom", "mae_meV_per_atom"), (FORCES_COLUMN, FORCES_COLUMN)):
+    for column, name in (
+        ("count", "count"),
+        ("mae_meV_per_atom", "mae_meV_per_atom"),
+        (keys.FORCES_COLUMN, keys.FORCES_COLUMN),
+    ):
         errors = found.pivot(index="method", columns="set", values=column)
         errors.columns = [f"{name}_{part}" for part in errors.columns]
         wide = wide.join(errors, how="left")
