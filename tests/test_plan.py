@@ -1,6 +1,7 @@
 """Expected cost: it follows from the configuration as the physics says, and errs on the side of more."""
 
 import copy
+import math
 import subprocess
 import sys
 import time
@@ -38,6 +39,13 @@ def test_larger_cells_cost_more_than_in_proportion_and_coarser_settings_less(def
     assert plan.label_seconds([10, 6], dft) > 4 * plan.label_seconds([5, 3], dft)
     coarse = dict(dft, basis="sz(dzp)", z_spacing_A=0.3)
     assert plan.label_seconds([5, 3], coarse) < plan.label_seconds([5, 3], dft) / 3
+
+
+def test_cells_of_other_shapes_count_by_their_atoms():
+    rectangular = {"cell": "rectangular", "supercell": [5, 3]}
+    hexagonal = {"cell": "hexagonal", "supercell": [6, 5]}
+    chiral = {"cell": {"chiral": [2, 1]}, "supercell": [2, 2]}
+    assert [4 * math.prod(plan.supercell_of(spec)) for spec in (rectangular, hexagonal, chiral)] == [60, 60, 56]
 
 
 def test_chunks_add_up_to_all_labels(paper):

@@ -13,7 +13,9 @@ from extensive.config import complete_config, load_config, load_schema
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.structures import lattices, pores, sampling
+from extensive.structures.cells import periodic_offset
 from extensive.structures.datasets import FAMILIES, generate_dataset
+from extensive.structures.frame import frame_of
 from extensive.structures.lattices import bonds, coordination, minimum_distance, ring_sizes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +74,73 @@ def test_hbn_has_only_boron_nitrogen_bonds():
 
 def test_rings_of_the_smallest_cell_are_hexagons():
     assert ring_sizes(*bonds(lattices.graphene((1, 1)), CUTOFF_A)) == [6, 6]
+
+
+OTHER_SETS = ("hexagonal-cells", "chiral-cells")
+OTHER_CELLS = ["hexagonal", {"chiral": [1, 1]}, {"chiral": [2, 1]}, {"chiral": [4, 1]}, {"chiral": [5, 3]}]
+
+
+@pytest.mark.parametrize("cell", OTHER_CELLS, ids=str)
+@pytest.mark.parametrize(("family", "constant"), [("graphene", 2.46), ("hbn", 2.504)])
+def test_pristine_sheets_of_other_cells_are_the_same_honeycomb(cell, family, constant):
+    (atoms,) = make_ideal(family, 1, cell=cell, supercell=[3, 2])
+    n, m = (1, 0) if cell == "hexagonal" else cell["chiral"]
+    length = constant * np.sqrt(n * n + n * m + m * m)
+    assert len(atoms) == 12 * (n * n + n * m + m * m)
+    np.testing.assert_allclose(atoms.cell.cellpar()[[0, 1, 5]], [3 * length, 2 * length, 60.0], atol=2e-5)
+    assert atoms.cell[0, 1] == 0.0, "the first period lies along x"
+    np.testing.assert_allclose(bond_lengths(atoms), constant / np.sqrt(3), atol=3e-6)
+    assert ring_sizes(*bonds(atoms, CUTOFF_A)) == [6] * (len(atoms) // 2)
+    # From the first period, n a1 + m a2, back to the zigzag row along a1.
+    turn = np.degrees(np.arctan2(m * np.sqrt(3), 2 * n + m))
+    off = np.degrees(frame_of(atoms).honeycomb) + turn
+    assert off / 60 == pytest.approx(round(off / 60), abs=2e-5)
+    if family == "hbn":
+        i, j, _ = bonds(atoms, CUTOFF_A)
+        assert (atoms.numbers[i] + atoms.numbers[j] == 12).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("cell", OTHER_CELLS[1:3] + ["hexagonal"], ids=str)
+def test_every_family_in_every_cell(family, cell):
+    """Bonds of rattled sheets are those of the family; atoms lie in the cell to the digits that files keep."""
+    supercell = [3, 3] if cell == {"chiral": [1, 1]} else [2, 2] if cell == {"chiral": [2, 1]} else [5, 5]
+    for atoms in make(family, "rattle", 10, cell=cell, supercell=supercell, displacement_A=[0.02, 0.03]):
+        numbers, least = coordination(atoms, CUTOFF_A), 2 if "vacancy" in family or family == "porous" else 3
+        assert numbers.min() >= least
+        assert numbers.max() == 3
+        rings = Counter(ring_sizes(*bonds(atoms, CUTOFF_A)))
+        if family == "stone-wales":
+            assert (rings[5], rings[7]) == (2, 2)
+        elif least == 3:
+            assert set(rings) == {6}
+        fractions = atoms.positions @ np.linalg.inv(atoms.cell.array)
+        assert (fractions[:, :2] > -1e-6).all()
+        assert (fractions[:, :2] < 1.0).all()
+        np.testing.assert_array_equal(atoms.positions, np.round(atoms.positions, 6))
+
+
+@pytest.mark.parametrize("shape", ["stripe-x", "stripe-y"])
+def test_stripes_of_a_chiral_cell_run_along_a_period(shape):
+    """All atoms at one place across the stripe are of one material; the place is the other fractional coordinate."""
+    for atoms in make_ideal("heterostructure", 4, cell={"chiral": [2, 1]}, supercell=[2, 2], shapes=[shape]):
+        fractions = (atoms.positions @ np.linalg.inv(atoms.cell.array))[:, 1 if shape == "stripe-x" else 0]
+        carbon_at = {}
+        for number, place in zip(atoms.numbers, np.round(fractions, 4) % 1.0, strict=True):
+            carbon_at.setdefault(place, set()).add(number == 6)
+        assert all(len(kinds) == 1 for kinds in carbon_at.values())
+
+
+def test_the_nearest_image_in_an_oblique_cell():
+    rng = np.random.default_rng(0)
+    vectors = np.array([[9.0, 0.0], [4.0, 6.0]])
+    points, centre = rng.uniform(-20, 20, size=(200, 2)), np.array([1.0, 2.0])
+    images = [i * vectors[0] + j * vectors[1] for i in range(-9, 10) for j in range(-9, 10)]
+    brute = np.min([np.linalg.norm(points - centre + image, axis=1) for image in images], axis=0)
+    found = periodic_offset(points, centre, vectors)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), brute)
+    steps = (found - (points - centre)) @ np.linalg.inv(vectors)
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-9)
 
 
 # Defects
@@ -297,6 +366,9 @@ def test_a_list_of_families_is_cycled_through():
         ({"family": "porous", "supercell": [1, 1]}, ["pore_radius_A", "[1, 1]", "at most"]),
         ({"family": "porous", "pore_radius_A": [2.0, 9.0]}, ["pore_radius_A", "9.0", "at most"]),
         ({"family": "stone-wales", "supercell": [1, 2]}, ["supercell", "[1, 2]", "[2, 2]"]),
+        ({"family": "stone-wales", "cell": "hexagonal", "supercell": [1, 9]}, ["supercell", "[1, 9]", "2 lattice"]),
+        ({"family": "porous", "cell": {"chiral": [2, 1]}, "supercell": [1, 1]}, ["pore_radius_A", "[1, 1]", "at most"]),
+        ({"cell": {"chiral": [0, 0]}}, ["cell", "n and m"]),
         ({"displacement_A": [0.1, 0.05]}, ["displacement_A", "low <= high"]),
         ({"displacement_A": [0.1, 0.9]}, ["displacement_A", "0.9", "0.25"]),
         ({"strain": 0.5}, ["strain", "0.5", "0.2"]),
@@ -317,8 +389,8 @@ def test_impossible_entries_are_refused_in_one_line(changes, words):
 
 
 def test_incomplete_entry_is_refused():
-    with pytest.raises(InputError, match="supercell is missing"):
-        generate_dataset("x", {"family": "graphene", "sampler": "rattle", "count": 1}, 1)
+    with pytest.raises(InputError, match="sampler is missing"):
+        generate_dataset("x", {"family": "graphene", "count": 1}, 1)
 
 
 @pytest.mark.parametrize("preset", ["smoke", "config", "paper"])
@@ -336,6 +408,8 @@ def test_presets_make_every_family_and_set(preset):
 
 def test_the_archive_grows_towards_the_large_cells_of_the_transfer_test():
     datasets = load_config(ROOT / "config" / "labels.yaml")["structures"]["datasets"]
+    other = {part: sum(s["count"] for s in datasets.values() if s["set"] == part) for part in OTHER_SETS}
+    assert other == dict.fromkeys(OTHER_SETS, 12)
     sizes = {4 * np.prod(s["supercell"]): s["count"] for s in datasets.values() if s["set"] == "supercells"}
     assert sizes[120] >= 8
     assert sizes[240] >= 4

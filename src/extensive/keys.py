@@ -6,7 +6,7 @@ DATASET = "dataset"  # "<family>-<sampler>", e.g. "graphene-rattle"
 FAMILY = "family"  # "graphene", "hbn-vacancy", ...
 SAMPLER = "sampler"  # "pristine" | "rattle" | "md"
 PARENT = "parent"  # id of the structure or trajectory that this one descends from
-SUPERCELL = "supercell"  # (2,) int | number of rectangular 4-atom cells along x and y
+SUPERCELL = "supercell"  # (2,) int | number of cells along the two periods, of 4 atoms where the sheet is a rectangle
 
 # added by the reference stage
 REF_ENERGY = "REF_energy"  # eV | force-consistent total energy
@@ -23,7 +23,21 @@ INDEPENDENT_MD = "independent-md"
 SUPERCELLS = "supercells"
 INTERPOLATION = "interpolation"
 EXTRAPOLATION = "extrapolation"
-SETS = (TRAIN, VALIDATION, TEST, INDEPENDENT_MD, SUPERCELLS, INTERPOLATION, EXTRAPOLATION)
+HEXAGONAL_CELLS = "hexagonal-cells"
+CHIRAL_CELLS = "chiral-cells"
+SETS = (
+    TRAIN,
+    VALIDATION,
+    TEST,
+    INDEPENDENT_MD,
+    SUPERCELLS,
+    INTERPOLATION,
+    EXTRAPOLATION,
+    HEXAGONAL_CELLS,
+    CHIRAL_CELLS,
+)
+# Cells of other sizes and shapes than those of 60 atoms, for networks that take any.
+OTHER_CELLS = (SUPERCELLS, HEXAGONAL_CELLS, CHIRAL_CELLS)
 
 # Columns of every table of predictions
 PREDICTION_COLUMNS = (

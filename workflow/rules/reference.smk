@@ -9,7 +9,9 @@ LABELS = config["reference"]["labels"]
 # Data sets whose cells are computed by several processes.
 MPI_RANKS = config["reference"]["mpi"]["ranks"]
 MPI_SETS = [
-    name for name in GENERATED if plan.ranks(config, config["structures"]["datasets"][name]["supercell"]) > 1
+    name
+    for name in GENERATED
+    if plan.ranks(config, plan.supercell_of(config["structures"]["datasets"][name])) > 1
 ]
 
 
@@ -43,7 +45,7 @@ rule label_chunk:
         # Not an output: what lies there outlives a killed job.
         store=result("checkpoints/labels/{dataset}"),
         ranks=lambda wildcards: plan.ranks(
-            config, config["structures"]["datasets"][wildcards.dataset]["supercell"]
+            config, plan.supercell_of(config["structures"]["datasets"][wildcards.dataset])
         ),
     message:
         "Labels of {wildcards.dataset}, chunk {wildcards.chunk}"

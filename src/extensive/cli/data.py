@@ -1,5 +1,6 @@
 """Verbs that make data and networks: generate, label, rasterize, train. Heavy imports wait until a verb runs."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +36,12 @@ def _entry(config: Path | None, name: str, given: dict[str, Any]) -> tuple[dict[
     return entry, whole
 
 
+def _cell(text: str | None) -> str | dict[str, Any] | None:
+    """What the option --cell says, as a configuration says it."""
+    numbers = re.fullmatch(r"(\d+),(\d+)", text or "")
+    return {"chiral": [int(number) for number in numbers.groups()]} if numbers else text
+
+
 def generate(
     dataset: Annotated[str, typer.Argument(help="Name of the data set; seeds its random numbers.")],
     out: Annotated[Path, typer.Argument(help="Extended XYZ file to write (.extxyz, .extxyz.gz).")],
@@ -44,9 +51,10 @@ def generate(
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="pristine, rattle, or md (its starts) [default: rattle]")] = None,
     count: Annotated[int | None, typer.Option(help="Number of structures. [default: 1]")] = None,
-    supercell: Annotated[
-        tuple[int, int] | None, typer.Option(help="Rectangular 4-atom cells along x and y. [default: 5 3]")
+    cell: Annotated[
+        str | None, typer.Option(help="rectangular, hexagonal, or N,M of a chiral cell [default: rectangular]")
     ] = None,
+    supercell: Annotated[tuple[int, int] | None, typer.Option(help="Cells along the periods. [default: 5 3]")] = None,
     displacement_a: Annotated[
         tuple[float, float] | None,
         typer.Option("--displacement-A", help="Least and largest amplitude, Angstrom. [default: 0.02 0.09]"),
@@ -63,6 +71,7 @@ def generate(
         "family": family,
         "sampler": sampler,
         "count": count,
+        "cell": _cell(cell),
         "supercell": list(supercell) if supercell else None,
         "displacement_A": list(displacement_a) if displacement_a else None,
         "strain": strain,

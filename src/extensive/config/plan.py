@@ -38,7 +38,18 @@ def seed_of(config: Config, dataset: str) -> int:
     return config["seed"] if own is None else own
 
 
-def label_seconds(supercell: list[int], dft: Config, processes: int = 1) -> float:
+def supercell_of(spec: Config) -> list[float]:
+    """Rectangular 4-atom cells along x and y that hold as many atoms as a data set's pristine sheets.
+
+    Sheets in other cells are counted along x.
+    """
+    if spec["cell"] == "rectangular":
+        return spec["supercell"]
+    n, m = (1, 0) if spec["cell"] == "hexagonal" else spec["cell"]["chiral"]
+    return [math.prod(spec["supercell"]) * (n * n + n * m + m * m) / 2, 1]
+
+
+def label_seconds(supercell: list[float], dft: Config, processes: int = 1) -> float:
     """Seconds of one GPAW energy with forces, for a supercell of rectangular 4-atom cells, by so many processes.
 
     Several processes share a grid and take GPAW's own sums over it.
@@ -55,7 +66,7 @@ def label_seconds(supercell: list[int], dft: Config, processes: int = 1) -> floa
     return seconds * (OWN_SUMS if processes > 1 else 1.0) / speedup(processes)
 
 
-def ranks(config: Config, supercell: list[int]) -> int:
+def ranks(config: Config, supercell: list[float]) -> int:
     """Processes (MPI) that one calculation of a supercell is done by."""
     mpi = config["reference"]["mpi"]
     above = mpi["above_atoms"]
@@ -69,14 +80,14 @@ def speedup(processes: int) -> float:
 
 def label_memory_MB(config: Config, dataset: str) -> int:
     """Memory of a job that labels structures of a data set (MB)."""
-    supercell = config["structures"]["datasets"][dataset]["supercell"]
+    supercell = supercell_of(config["structures"]["datasets"][dataset])
     return cell_memory_MB(config, supercell, ranks(config, supercell))
 
 
-def cell_memory_MB(config: Config, supercell: list[int], processes: int) -> int:
+def cell_memory_MB(config: Config, supercell: list[float], processes: int) -> int:
     """Memory of a job that computes a supercell (MB): the caller's and, with MPI, that of each rank."""
     beside = MPI_RANK_MB * processes if processes > 1 else 0
-    return 1400 + 20 * ATOMS_PER_CELL * math.prod(supercell) + beside
+    return 1400 + math.ceil(20 * ATOMS_PER_CELL * math.prod(supercell)) + beside
 
 
 def chunk_labels(config: Config, dataset: str) -> int:
@@ -90,8 +101,9 @@ def chunk_labels(config: Config, dataset: str) -> int:
 def chunk_seconds(config: Config, dataset: str) -> float:
     """Seconds of one job of a data set's labels, on one core or on the ranks that its cells are computed by."""
     spec = config["structures"]["datasets"][dataset]
-    processes = ranks(config, spec["supercell"])
-    each = label_seconds(spec["supercell"], config["reference"]["dft"], processes)
+    supercell = supercell_of(spec)
+    processes = ranks(config, supercell)
+    each = label_seconds(supercell, config["reference"]["dft"], processes)
     if processes > 1:
         each += MPI_START_S
     elif spec["sampler"] == "md":
@@ -108,7 +120,7 @@ def label_hours(config: Config) -> float:
         share = spec["count"]
         if spec["sampler"] != "md":
             share /= max(1, chunk_labels(config, dataset))
-        hours += ranks(config, spec["supercell"]) * share * chunk_seconds(config, dataset) / 3600
+        hours += ranks(config, supercell_of(spec)) * share * chunk_seconds(config, dataset) / 3600
     return hours
 
 

@@ -8,7 +8,8 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.structures import defects, heterostructures, lattices, pores, sampling
+from extensive.structures import cells, defects, heterostructures, lattices, pores, sampling
+from extensive.structures.frame import shortest
 
 FAMILIES = (
     "graphene",
@@ -27,7 +28,8 @@ SHAPES = {"heterostructure": heterostructures.SHAPES, "porous": pores.SHAPES}
 MAXIMUM_STRUCTURES = 1_000_000
 MAXIMUM_ATOMS = 100_000_000
 # In fewer cells the rings of a Stone-Wales defect are not those of 5-7-7-5.
-SMALLEST_STONE_WALES = (2, 2)
+SMALLEST_STONE_WALES_ATOMS = 16
+SMALLEST_STONE_WALES_PERIOD = 2.0  # lattice constants
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class DatasetSpec:
     family: str | list[str]  # a list is cycled through
     sampler: str
     count: int  # structures; for sampler md, trajectories
-    supercell: list[int]  # rectangular 4-atom cells along x and y
+    cell: cells.Cell  # shape of one cell
+    supercell: list[int]  # cells along the two periods
     displacement_A: list[float]  # amplitude drawn within, one per structure
     strain: float  # largest strain of each axis
     strain_min: float  # least strain of the more strained axis
@@ -80,9 +83,13 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
         refuse("family", f"is not a family; choose from {', '.join(FAMILIES)}")
     if entry.sampler not in SAMPLERS:
         refuse("sampler", f"is not a sampler; choose from {', '.join(SAMPLERS)}")
+    try:
+        cells.check_cell(entry.cell)
+    except InputError as error:
+        raise InputError(f"{where}.cell: {error}") from None
     if len(entry.supercell) != 2 or min(entry.supercell) < 1:
         refuse("supercell", "should be two whole numbers of at least 1")
-    atoms = 4 * entry.supercell[0] * entry.supercell[1]
+    atoms = cells.atoms_in(tuple(entry.supercell), entry.cell)
     if not 0 <= entry.count <= MAXIMUM_STRUCTURES or entry.count * atoms > MAXIMUM_ATOMS:
         refuse(
             "count",
@@ -108,16 +115,25 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
                         "shapes",
                         f"names {shape!r}, which {family} does not have; choose from {', '.join(allowed)}",
                     )
-        if family == "stone-wales" and (
-            entry.supercell[0] < SMALLEST_STONE_WALES[0] or entry.supercell[1] < SMALLEST_STONE_WALES[1]
-        ):
+        if family == "stone-wales" and _too_small_for_stone_wales(entry, atoms):
             refuse(
                 "supercell",
-                f"is too small for a Stone-Wales defect; take at least {list(SMALLEST_STONE_WALES)}",
+                f"is too small for a Stone-Wales defect; take at least {SMALLEST_STONE_WALES_ATOMS} atoms and"
+                f" periods of {SMALLEST_STONE_WALES_PERIOD:g} lattice constants, as [2, 2] rectangular cells",
             )
         if family == "porous":
             _check_pores(entry, lattice_constants, refuse)
     return entry
+
+
+def _too_small_for_stone_wales(entry: DatasetSpec, atoms: int) -> bool:
+    return atoms < SMALLEST_STONE_WALES_ATOMS or _period(entry, 1.0) < SMALLEST_STONE_WALES_PERIOD - 1e-9
+
+
+def _period(entry: DatasetSpec, lattice_constant: float) -> float:
+    """Shortest period of the entry's pristine sheets, Angstrom."""
+    vectors = cells.periods_of(tuple(entry.supercell), entry.cell) @ cells.LATTICE * lattice_constant
+    return float(np.linalg.norm(shortest(vectors), axis=1).min())
 
 
 def _check_own(where: str, spec: dict[str, Any]) -> None:
@@ -134,7 +150,7 @@ def _check_own(where: str, spec: dict[str, Any]) -> None:
 def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse) -> None:
     """The widest pore must leave a strand of atoms between itself and its image."""
     a = lattice_constants["graphene"]
-    room = lattices.cell_size(tuple(entry.supercell), a).min() - 1.5 * lattices.bond_length(a)
+    room = _period(entry, a) - 1.5 * lattices.bond_length(a)
     shapes = [shape for shape in entry.shapes if shape in pores.SHAPES] or pores.SHAPES
     widest = max(shapes, key=pores.EXTENT_PER_RADIUS.get)
     largest = room / pores.EXTENT_PER_RADIUS[widest]
@@ -146,23 +162,24 @@ def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse
 
 
 def _ideal(entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator) -> Atoms:
-    """One unstrained, undisplaced sheet of a family; `turn` cycles through the shapes."""
-    supercell = tuple(entry.supercell)
+    """One unstrained, undisplaced sheet of a family, zigzag rows along x; `turn` cycles through the shapes."""
+    supercell, cell = tuple(entry.supercell), entry.cell
     a = constants["graphene"]
     count = int(rng.integers(entry.defects[0], entry.defects[1], endpoint=True))
     if family in SHAPES:
         shapes = [shape for shape in entry.shapes if shape in SHAPES[family]] or SHAPES[family]
         shape = shapes[turn % len(shapes)]
         if family == "heterostructure":
-            return heterostructures.heterostructure(supercell, shape, rng.uniform(*entry.hbn_fraction), constants, rng)
+            fraction = rng.uniform(*entry.hbn_fraction)
+            return heterostructures.heterostructure(supercell, shape, fraction, constants, rng, cell)
         radius = float(rng.uniform(*entry.pore_radius_A))
-        return pores.porous(lattices.graphene(supercell, a), shape, radius, lattices.bond_cutoff(a), rng)
+        return pores.porous(lattices.graphene(supercell, a, cell), shape, radius, lattices.bond_cutoff(a), rng)
     if family == "stone-wales":
-        return defects.stone_wales(lattices.graphene(supercell, a), a, rng)
+        return defects.stone_wales(lattices.graphene(supercell, a, cell), a, rng)
     if family.startswith("graphene"):
-        atoms, foreign = lattices.graphene(supercell, a), (5, 7)
+        atoms, foreign = lattices.graphene(supercell, a, cell), (5, 7)
     else:
-        atoms, foreign = lattices.hbn(supercell, constants["hbn"]), (6,)
+        atoms, foreign = lattices.hbn(supercell, constants["hbn"], cell), (6,)
     if family.endswith("vacancy"):
         return defects.vacancies(atoms, count, rng)
     if family.endswith("substitution"):
@@ -186,7 +203,7 @@ def _structure(name: str, entry: DatasetSpec, index: int, seed: int, constants: 
         unit = 2 * np.array([sampling.van_der_corput(step, base) for base in (2, 3)]) - 1 if step else np.zeros(2)
         amplitude = 0.0
     strain = sampling.draw_strain(unit, entry.strain_min, entry.strain)
-    ideal = sampling.strained(_ideal(entry, family, turn, constants, rng), strain)
+    ideal = sampling.strained(lattices.laid_along_x(_ideal(entry, family, turn, constants, rng)), strain)
     atoms = sampling.rounded(sampling.rattled(ideal, amplitude, rng))
     identity = f"{name}-{index:05d}"
     atoms.info.update(

@@ -3,24 +3,23 @@
 import numpy as np
 from ase import Atoms
 
-from extensive.structures.lattices import cell_size, honeycomb, sheet
+from extensive.structures.cells import RECTANGULAR, Cell, heights, periodic_offset
+from extensive.structures.lattices import honeycomb, sheet
 
 SHAPES = ("stripe-x", "stripe-y", "triangle", "disc", "patches")
 
 
-def periodic_offset(points: np.ndarray, centre: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Nearest-image vectors (N, 2) from centre to points in an orthogonal cell (2,)."""
-    offset = points - centre
-    return offset - cell * np.round(offset / cell)
+def domain_score(shape: str, positions: np.ndarray, vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Scalar field (N,) whose lowest values form a domain of the given shape, placed at random.
 
-
-def domain_score(shape: str, positions: np.ndarray, cell: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Scalar field (N,) whose lowest values form a domain of the given shape, placed at random."""
-    offset = periodic_offset(positions, rng.uniform(size=2) * cell, cell)
-    if shape == "stripe-x":
-        return np.abs(offset[:, 1])
-    if shape == "stripe-y":
-        return np.abs(offset[:, 0])
+    Stripes run along a period of the cell `vectors` (2, 2): x stands for the first, y for the second.
+    """
+    centre = rng.uniform(size=2) @ vectors
+    if shape in ("stripe-x", "stripe-y"):
+        across = 1 if shape == "stripe-x" else 0
+        fractions = ((positions - centre) @ np.linalg.inv(vectors))[:, across]
+        return np.abs(fractions - np.round(fractions)) * heights(vectors)[across]
+    offset = periodic_offset(positions, centre, vectors)
     if shape == "disc":
         return np.hypot(offset[:, 0], offset[:, 1])
     if shape == "triangle":
@@ -29,7 +28,7 @@ def domain_score(shape: str, positions: np.ndarray, cell: np.ndarray, rng: np.ra
         return np.max(offset @ np.stack([np.cos(angles), np.sin(angles)]), axis=1)
     # Patches: a smooth periodic random field, so that domains have no preferred shape.
     waves = np.array([(kx, ky) for kx in range(-2, 3) for ky in range(0, 3) if (kx, ky) > (0, 0) or ky > 0])
-    phases = 2 * np.pi * (positions / cell @ waves.T + rng.uniform(size=len(waves)))
+    phases = 2 * np.pi * (positions @ np.linalg.inv(vectors) @ waves.T + rng.uniform(size=len(waves)))
     return np.cos(phases) @ rng.normal(size=len(waves))
 
 
@@ -39,6 +38,7 @@ def heterostructure(
     hbn_fraction: float,
     lattice_constants: dict[str, float],
     rng: np.random.Generator,
+    cell: Cell = RECTANGULAR,
 ) -> Atoms:
     """Graphene with an hBN domain (or the reverse; the domain's place is random) of about the given atom
     fraction.
@@ -47,9 +47,8 @@ def heterostructure(
     reached. Which sublattice carries boron is drawn at random. Both materials are always present. `info` gets
     shape and hbn_fraction.
     """
-    cell = cell_size(supercell, 1.0)
-    positions, sublattice, _ = honeycomb(supercell, 1.0)
-    score = np.round(domain_score(shape, positions, cell, rng), 6)
+    positions, sublattice, vectors = honeycomb(supercell, 1.0, cell)
+    score = np.round(domain_score(shape, positions, vectors, rng), 6)
     if rng.integers(2):
         score = -score
     levels = np.unique(score)
@@ -61,6 +60,6 @@ def heterostructure(
     boron = rng.integers(2)
     numbers = np.where(mask, np.where(sublattice == boron, 5, 7), 6)
     lattice_constant = (1 - reached) * lattice_constants["graphene"] + reached * lattice_constants["hbn"]
-    atoms = sheet(positions * lattice_constant, numbers, cell * lattice_constant)
+    atoms = sheet(positions * lattice_constant, numbers, vectors * lattice_constant)
     atoms.info.update(shape=shape, hbn_fraction=round(reached, 6))
     return atoms

@@ -1,8 +1,10 @@
-"""Flat honeycomb sheets in rectangular cells, and the bond and ring bookkeeping that every family shares."""
+"""Flat honeycomb sheets in periodic cells, and the bond and ring bookkeeping that every family shares."""
 
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+
+from extensive.structures.cells import LATTICE, RECTANGULAR, Cell, along_x, lattice_points, periods_of
 
 LATTICE_CONSTANTS_A = {"graphene": 2.46, "hbn": 2.504}
 SHEET_HEIGHT_A = 10.0
@@ -25,34 +27,70 @@ def cell_size(supercell: tuple[int, int], lattice_constant: float) -> np.ndarray
     return np.array([supercell[0] * lattice_constant, supercell[1] * np.sqrt(3.0) * lattice_constant])
 
 
-def honeycomb(supercell: tuple[int, int], lattice_constant: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (N, 2) in A, sublattice index (N,) in {0, 1} and cell edges (2,) in A of a pristine
-    honeycomb.
+def honeycomb(
+    supercell: tuple[int, int], lattice_constant: float, cell: Cell = RECTANGULAR
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (N, 2) in A, sublattice index (N,) in {0, 1} and periods (2, 2) in A of a pristine honeycomb.
+
+    Its zigzag rows lie along x; see `extensive.structures.cells` for the cells.
     """
     nx, ny = supercell
-    corner = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="xy"), axis=-1).reshape(-1, 1, 2)
-    positions = (corner + BASIS_FRACTIONS).reshape(-1, 2) * cell_size((1, 1), lattice_constant)
-    return positions, np.tile(BASIS_SUBLATTICE, nx * ny), cell_size(supercell, lattice_constant)
+    if cell == RECTANGULAR:
+        corner = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="xy"), axis=-1).reshape(-1, 1, 2)
+        positions = (corner + BASIS_FRACTIONS).reshape(-1, 2) * cell_size((1, 1), lattice_constant)
+        return positions, np.tile(BASIS_SUBLATTICE, nx * ny), np.diag(cell_size(supercell, lattice_constant))
+    periods = periods_of(supercell, cell)
+    points = lattice_points(periods)
+    # The two atoms of a primitive cell, as in the rectangular one.
+    basis = BASIS_FRACTIONS[:2] * cell_size((1, 1), 1.0)
+    positions = ((points @ LATTICE)[:, None] + basis).reshape(-1, 2) * lattice_constant
+    return positions, np.tile(BASIS_SUBLATTICE[:2], len(points)), periods @ LATTICE * lattice_constant
 
 
-def sheet(positions: np.ndarray, numbers: np.ndarray, cell: np.ndarray) -> Atoms:
-    """Flat sheet as Atoms: positions (N, 2) A, numbers (N,), cell edges (2,) A; z = Lz/2, pbc (True, True,
+def sheet(positions: np.ndarray, numbers: np.ndarray, vectors: np.ndarray) -> Atoms:
+    """Flat sheet as Atoms: positions (N, 2) A, numbers (N,), periods (2, 2) A; z = Lz/2, pbc (True, True,
     False).
     """
     full = np.column_stack([positions, np.full(len(positions), SHEET_HEIGHT_A / 2)])
-    return Atoms(numbers=numbers, positions=full, cell=[cell[0], cell[1], SHEET_HEIGHT_A], pbc=(True, True, False))
+    cell = np.zeros((3, 3))
+    cell[:2, :2], cell[2, 2] = vectors, SHEET_HEIGHT_A
+    return Atoms(numbers=numbers, positions=full, cell=cell, pbc=(True, True, False))
 
 
-def graphene(supercell: tuple[int, int], lattice_constant: float = LATTICE_CONSTANTS_A["graphene"]) -> Atoms:
-    """Pristine graphene of nx x ny rectangular cells (4 nx ny atoms)."""
-    positions, sublattice, cell = honeycomb(supercell, lattice_constant)
-    return sheet(positions, np.full(len(sublattice), 6), cell)
+def plane(atoms: Atoms) -> np.ndarray:
+    """Periods (2, 2) of a sheet in the x-y plane, Angstrom."""
+    return atoms.cell.array[:2, :2].copy()
 
 
-def hbn(supercell: tuple[int, int], lattice_constant: float = LATTICE_CONSTANTS_A["hbn"]) -> Atoms:
+def laid_along_x(atoms: Atoms) -> Atoms:
+    """The sheet turned so that its first period lies along x; itself if it does."""
+    vectors = plane(atoms)
+    if vectors[0, 1] == 0.0:
+        return atoms
+    turn = along_x(vectors)
+    vectors = vectors @ turn
+    vectors[0, 1] = 0.0
+    turned = sheet(atoms.positions[:, :2] @ turn, atoms.numbers, vectors)
+    turned.info.update(atoms.info)
+    return turned
+
+
+def graphene(
+    supercell: tuple[int, int],
+    lattice_constant: float = LATTICE_CONSTANTS_A["graphene"],
+    cell: Cell = RECTANGULAR,
+) -> Atoms:
+    """Pristine graphene of nx x ny cells: 4 nx ny atoms in rectangular ones."""
+    positions, sublattice, vectors = honeycomb(supercell, lattice_constant, cell)
+    return sheet(positions, np.full(len(sublattice), 6), vectors)
+
+
+def hbn(
+    supercell: tuple[int, int], lattice_constant: float = LATTICE_CONSTANTS_A["hbn"], cell: Cell = RECTANGULAR
+) -> Atoms:
     """Pristine hexagonal boron nitride: boron on sublattice 0, nitrogen on sublattice 1."""
-    positions, sublattice, cell = honeycomb(supercell, lattice_constant)
-    return sheet(positions, np.where(sublattice == 0, 5, 7), cell)
+    positions, sublattice, vectors = honeycomb(supercell, lattice_constant, cell)
+    return sheet(positions, np.where(sublattice == 0, 5, 7), vectors)
 
 
 def bonds(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

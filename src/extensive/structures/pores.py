@@ -5,8 +5,8 @@ from ase import Atoms
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from extensive.structures.heterostructures import periodic_offset
-from extensive.structures.lattices import bonds
+from extensive.structures.cells import periodic_offset
+from extensive.structures.lattices import bonds, plane
 
 SHAPES = ("circle", "hexagon", "triangle", "slit")
 SLIT_ASPECT = 2.0
@@ -60,10 +60,10 @@ def porous(atoms: Atoms, shape: str, radius: float, cutoff: float, rng: np.rando
 
     Draws the place anew until the pore removes at least one atom. `info` gets shape and pore_radius_A.
     """
-    cell = atoms.cell.lengths()[:2]
+    vectors = plane(atoms)
     while True:
-        centre, turned = rng.uniform(size=2) * cell, bool(rng.integers(2))
-        offset = periodic_offset(atoms.positions[:, :2], centre, cell)
+        centre, turned = rng.uniform(size=2) @ vectors, bool(rng.integers(2))
+        offset = periodic_offset(atoms.positions[:, :2], centre, vectors)
         mask = inside_pore(shape, offset, radius, turned)
         if mask.any():
             break

@@ -6,11 +6,12 @@ import numpy as np
 from ase import Atoms
 
 from extensive.errors import InputError
-from extensive.structures.lattices import bonds, sheet
+from extensive.structures.lattices import bonds, plane, sheet
 
 MINIMUM_DISTANCE_A = 1.05
 # Structures are rounded when made, so that a label's digest means the same after any file format.
 DECIMALS = 6
+EDGE = 1e-10
 MAXIMUM_REDRAWS = 10_000
 
 
@@ -47,7 +48,7 @@ def draw_strain(unit: np.ndarray, smallest: float, largest: float) -> np.ndarray
 
 def strained(atoms: Atoms, strain: np.ndarray) -> Atoms:
     """Copy stretched by strains (2,) along x and y."""
-    stretched = sheet(atoms.positions[:, :2] * (1 + strain), atoms.numbers, atoms.cell.lengths()[:2] * (1 + strain))
+    stretched = sheet(atoms.positions[:, :2] * (1 + strain), atoms.numbers, plane(atoms) * (1 + strain))
     stretched.info.update(atoms.info)
     return stretched
 
@@ -76,9 +77,10 @@ def rattled(atoms: Atoms, amplitude: float, rng: np.random.Generator) -> Atoms:
 
 def rounded(atoms: Atoms) -> Atoms:
     """Copy with cell and positions rounded to 1e-6 A and atoms wrapped into the cell."""
-    cell = np.round(atoms.cell.lengths()[:2], DECIMALS)
-    positions = np.round(np.mod(np.round(atoms.positions[:, :2], DECIMALS), cell), DECIMALS)
-    positions = np.where(positions >= cell, 0.0, positions)
-    wrapped = sheet(positions + 0.0, atoms.numbers, cell)
+    vectors = np.round(plane(atoms), DECIMALS)
+    positions = np.round(atoms.positions[:, :2], DECIMALS)
+    # An atom on an edge, to the digits that are kept, is on the lower one.
+    turns = np.floor(positions @ np.linalg.inv(vectors) + EDGE)
+    wrapped = sheet(np.round(positions - turns @ vectors, DECIMALS) + 0.0, atoms.numbers, vectors)
     wrapped.info.update(atoms.info)
     return wrapped

@@ -16,6 +16,7 @@ from ase import Atoms
 from extensive.errors import InputError
 from extensive.io import digest
 from extensive.structures import pores, sampling
+from extensive.structures.cells import periodic_offset
 from extensive.structures.lattices import (
     LATTICE_CONSTANTS_A,
     bond_cutoff,
@@ -51,7 +52,7 @@ def pore_blocks(lattice_constant: float) -> list[np.ndarray]:
     for shape in pores.SHAPES:
         for radius, turned in product(PORE_RADII_A, (False, True)):
             centre = cell / 2 + rng.uniform(-1, 1, size=2) * PORE_JITTER_A
-            offset = pores.periodic_offset(block.positions[:, :2], centre, cell)
+            offset = periodic_offset(block.positions[:, :2], centre, np.diag(cell))
             inside = pores.inside_pore(shape, offset, radius, turned)
             # Block edges are never cut, so pruning one periodic block is pruning the whole sheet.
             variants.append(pores.prune(block[~inside], bond_cutoff(lattice_constant)).positions[:, :2].copy())
@@ -194,7 +195,7 @@ class PorousSheet:
     def whole(self) -> Atoms:
         """All atoms, for sheets that fit in memory; for looking at them, for DFT and for tests."""
         positions, numbers = self.atoms_between(0.0, self.cell[1])
-        return sheet(positions, numbers, np.array(self.cell))
+        return sheet(positions, numbers, np.diag(self.cell))
 
 
 def square_micrometre_sheet(seed: int = 0, displacement_A: float = 0.05) -> PorousSheet:
