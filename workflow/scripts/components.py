@@ -4,12 +4,11 @@ import pandas as pd
 
 from extensive.evaluation.predictions import read_predictions, write_predictions
 from extensive.io import atomic_path
-from extensive.keys import PREDICTION_COLUMNS
 from logged import logged
 
 with logged(snakemake):
     tables = [
-        read_predictions(path)[list(PREDICTION_COLUMNS)].assign(component=part)
+        read_predictions(path, add_errors=False).assign(component=part)
         for part, path in zip(snakemake.params.parts, snakemake.input.predictions, strict=True)
     ]
     with atomic_path(snakemake.output[0]) as temporary:

@@ -60,13 +60,16 @@ def source_of(folder: Path, name: str) -> tuple[str, str | None]:
 
 
 def read_predictions(
-    path: str | Path, part: str | None = None, columns: tuple[str, ...] = PREDICTION_COLUMNS
+    path: str | Path,
+    part: str | None = None,
+    columns: tuple[str, ...] = PREDICTION_COLUMNS,
+    add_errors: bool = True,
 ) -> pd.DataFrame:
-    """A table of predictions with its errors, of one set of one model: what all who need predictions call.
+    """A table of predictions of one set of one model, with its errors: what all who need predictions call.
 
-    `path` is a run's file, or a published one together with the set `part`. Energies are in eV; `error_meV` (predicted
-    less DFT, of the whole structure) and `error_meV_per_atom` are added. Columns that a set does not have, such as
-    forces, are left out. Raises InputError for a file that lacks one of `columns` or the set.
+    `path` is a run's file, or a published one together with the set `part`. Energies are in eV; unless `add_errors` is
+    false, `error_meV` (predicted less DFT, of the whole structure) and `error_meV_per_atom` are added. Columns that a
+    set does not have, such as forces, are left out. InputError names a column of `columns` or a set that is not there.
     """
     table = read_table(path, columns)
     if SET_COLUMN in table.columns:
@@ -77,7 +80,7 @@ def read_predictions(
         table = table.reset_index(drop=True)
     elif part is not None:
         raise InputError(f"{path}: no column '{SET_COLUMN}', so nothing of a set {part!r}")
-    return with_errors(table)
+    return with_errors(table) if add_errors else table
 
 
 def gathered(files: Iterable[Path]) -> dict[str, pd.DataFrame]:

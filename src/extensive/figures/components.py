@@ -23,7 +23,7 @@ COLUMNS = ("component", *PREDICTION_COLUMNS)
 
 def from_files(components: str) -> Drawing:
     """Draw from a predictions CSV with a `component` column."""
-    return draw(read_predictions(components, columns=COLUMNS))
+    return draw(read_predictions(components, columns=COLUMNS, add_errors=False))
 
 
 @styled

@@ -21,7 +21,8 @@ SEPARATION_COLUMNS = ("separation_true_A", "separation_predicted_A")
 
 def from_files(**paths: str) -> Drawing:
     """Draw from predictions CSVs, given as dimers_2d=path and dimers_3d=path."""
-    return draw({name.removeprefix("dimers_").upper(): read_predictions(path) for name, path in paths.items()})
+    kinds = {name.removeprefix("dimers_").upper(): path for name, path in paths.items()}
+    return draw({kind: read_predictions(path, add_errors=False) for kind, path in kinds.items()})
 
 
 @styled

@@ -5,7 +5,7 @@ lies or how it is turned, so each is placed and turned anew every time it is sho
 separations, tested inside it and, as extrapolation, outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -153,10 +153,17 @@ def train_dimers(
         "box_A": box,
     }
     save_model(path, potential, metadata)
-    return {
-        part: _table(chosen, _predict(network, config, chosen, box) * spread + centre)
-        for part, chosen in tested.items()
-    }
+    return {part: predict_dimers(potential, metadata, chosen) for part, chosen in tested.items()}
+
+
+def predict_dimers(potential: Potential, metadata: Mapping[str, Any], structures: Sequence[Atoms]) -> pd.DataFrame:
+    """Predictions of labelled dimers: columns of `keys.PREDICTION_COLUMNS` and true and predicted separation, Angstrom.
+
+    `metadata` is what `train_dimers` wrote beside the weights: the box, and mean and spread of both outputs.
+    """
+    network, config = potential.network, potential.network.config
+    scaled = _predict(network, config, structures, metadata["box_A"])
+    return _table(structures, scaled * np.array(metadata["output_std"]) + np.array(metadata["output_mean"]))
 
 
 def _targets(structures: Sequence[Atoms]) -> np.ndarray:
