@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 PUBLISHED = Path(__file__).parent / "results" / "published" / "models"
 # The EDNN of all seeds: small, and what prediction uses by default.
-NETWORKS = ("ednn.pt", "ednn.json", "ednn-seed[0-9].pt", "ednn-seed[0-9].json")
+NETWORKS = ("ednn.pt", "ednn.json", "ednn-seed[0-9].pt", "ednn-seed[0-9].json", "ednn*-rounding.json")
 
 
 class BuildWithNetworks(build_py):

@@ -173,4 +173,8 @@ def write_run(run: Path) -> Path:
     nets.to_csv(run / "timings/networks.csv", index=False)
     sheet.to_csv(run / "timings/sheet.csv", index=False)
     write_json(run / "timings/exponents.json", exponents)
+    (run / "models").mkdir()
+    write_json(run / "models/ednn.json", {"weights_sha256": "a1" * 32})
+    for name in ("networks", "sheet"):
+        write_json(run / f"timings/{name}-hardware.json", {"weights": {"ednn": "a1" * 32}})
     return run

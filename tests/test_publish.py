@@ -12,6 +12,9 @@ from extensive.evaluation import publish as publishing
 from extensive.evaluation.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, seeds_table, write_claims
 from extensive.evaluation.predictions import model_and_set, read_predictions, source_of
 from extensive.evaluation.tables import summary
+from extensive.evaluation.timed_weights import said_of_weights
+from extensive.io import write_json
+from extensive.keys import TIMING_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUMENTS = {
@@ -130,9 +133,7 @@ def test_a_file_that_is_no_claims_table_is_named(tmp_path):
 def finished(run) -> tuple[Path, Path, Path]:
     """A run with its table, an empty place to publish to, and the page of claims."""
     write_claims(run / "tables/claims.csv", claims_table(run, **ARGUMENTS))
-    (run / "models").mkdir()
     (run / "models/ednn.pt").write_bytes(b"weights")
-    (run / "models/ednn.json").write_text("{}")
     (run / "figures/data").mkdir(parents=True)
     (run / "figures/scaling.png").write_bytes(b"picture")
     (run / "figures/data/inputs.npz").write_bytes(b"not for the public")
@@ -196,6 +197,39 @@ def test_errors_of_all_that_is_published_are_a_table(finished):
     assert row["mae_meV_per_atom"] == pytest.approx(found["mae_meV_per_atom"], rel=1e-4)
     assert row["count"] == found["count"]
     assert "family graphene" in set(table["group"])
+
+
+def test_timings_of_other_weights_are_not_published(finished):
+    run, published, page = finished
+    write_json(run / "timings/networks-hardware.json", {"weights": {"ednn": "b2" * 32}})
+    with pytest.raises(
+        InputError, match=r"networks-hardware\.json: networks\.csv is of weights b2b2b2b2 of ednn, and a1a1"
+    ):
+        publishing.publish(run, published, page)
+    assert not published.exists()
+    write_json(run / "timings/networks-hardware.json", {"weights": {"ednn": "a1" * 32}})
+    publishing.publish(run, published, page)
+    # A later run without timings of its own would leave these beside other weights.
+    write_json(run / "models/ednn.json", {"weights_sha256": "c3" * 32})
+    for file in (run / "timings").iterdir():
+        file.unlink()
+    with pytest.raises(InputError, match="is of weights a1a1a1a1 of ednn, and c3c3c3c3 would be published"):
+        publishing.publish(run, published, page)
+
+
+@pytest.mark.parametrize("table", ["networks", "peers"])
+def test_the_timings_published_so_far_are_read_and_would_be_refused(finished, table):
+    """They are of earlier weights, and do not say of which."""
+    run, published, page = finished
+    there = ROOT / "results/published/timings"
+    for name in (f"{table}.csv", f"{table}-hardware.json"):
+        (run / "timings" / name).write_bytes((there / name).read_bytes())
+    assert (
+        said_of_weights(there / f"{table}-hardware.json") == "Which weights were timed is not recorded: earlier ones."
+    )
+    assert tuple(pd.read_csv(there / f"{table}.csv").columns) == TIMING_COLUMNS
+    with pytest.raises(InputError, match=rf"does not say which weights {table}\.csv is of"):
+        publishing.publish(run, published, page)
 
 
 @pytest.mark.parametrize(

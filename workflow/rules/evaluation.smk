@@ -7,6 +7,12 @@ PRESENT = [
 ]
 # The figures' EDNN is judged as the mean over a sheet's symmetric drawings too.
 SYMMETRIC = [name for name in MODELS if name == config["figures"]["ednn"]]
+# Those that the engine streams, in a number type that follows from what it rounds of them.
+FUSED = [
+    name
+    for name, model in TRAINED.items()
+    if (model["network"], model["tile_network"]) == ("ednn", "convolutional")
+]
 
 PREDICTIONS = [
     *(f"{RUN}/predictions/{model}-{part}.csv" for model in MODELS for part in sets_of(model)),
@@ -62,6 +68,35 @@ use rule evaluate as evaluate_symmetric with:
         symmetric=True,
     message:
         "Predicting {wildcards.set} with {wildcards.model}, mean over symmetric drawings"
+
+
+rule rounding:
+    input:
+        structures=lambda wildcards: expand(
+            result("reference/{dataset}.extxyz"), dataset=data_sets("validation")
+        ),
+        splits=result("splits.json"),
+        weights=result("models/{model}.pt"),
+        description=result("models/{model}.json"),
+        code=code("rounding.py"),
+    output:
+        result("models/{model}-rounding.json"),
+    log:
+        result("logs/evaluate/{model}-rounding.log"),
+    benchmark:
+        result("benchmarks/evaluate/{model}-rounding.tsv")
+    wildcard_constraints:
+        model=one_of(FUSED),
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(15),
+    message:
+        "What bfloat16 rounds of {wildcards.model}"
+    script:
+        "../scripts/rounding.py"
 
 
 rule evaluate_ising:

@@ -264,6 +264,7 @@ use rule figure_inputs as figure_scaling with:
         exponents=f"{RUN}/timings/exponents.json",
         sheet=f"{RUN}/timings/sheet.csv",
         model=f"{RUN}/models/{EDNN}.json",
+        record=f"{RUN}/timings/networks-hardware.json",
         code=figure_code("scaling"),
     output:
         **figure_files("scaling", "Speed", "time against number of atoms"),

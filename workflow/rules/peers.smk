@@ -40,6 +40,7 @@ rule peer_mace:
 rule peers_compared:
     input:
         model=result(f"models/{PEERS['model']}.pt"),
+        rounding=result(f"models/{PEERS['model']}-rounding.json"),
         mace=result("peers/mace.model"),
         structures=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
         splits=result("splits.json"),
@@ -80,6 +81,7 @@ rule figure_peers:
     input:
         timings=result("timings/peers.csv"),
         accuracy=result("tables/peers-accuracy.csv"),
+        record=result("timings/peers-hardware.json"),
         code=figure_code("peers"),
     output:
         **figure_files("peers", "Speed", "cost and errors beside other potentials"),

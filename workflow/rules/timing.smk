@@ -32,6 +32,7 @@ rule timings:
                 "dft.csv",
                 "networks.csv",
                 "sheet.csv",
+                "sheet-hardware.json",
                 "precision.csv",
                 "exponents.json",
                 "hardware.json",
@@ -96,6 +97,7 @@ use rule timing_dft as timing_dft_mpi with:
 rule timing_networks:
     input:
         models=expand(result("models/{model}.pt"), model=TIMED_MODELS),
+        rounding=expand(result("models/{model}-rounding.json"), model=[m for m in TIMED_MODELS if m in FUSED]),
         structures=[result(f"structures/{TIMED_STRUCTURE}.extxyz")] if TIMED_STRUCTURE else [],
         code=code("timing_networks.py"),
     output:
@@ -127,9 +129,14 @@ rule timing_networks:
 rule sheet:
     input:
         model=result(f"models/{config['sheet']['model']}.pt"),
+        rounding=expand(
+            result("models/{model}-rounding.json"),
+            model=[m for m in [config["sheet"]["model"]] if m in FUSED],
+        ),
         code=code("sheet.py"),
     output:
-        result("timings/sheet.csv"),
+        table=result("timings/sheet.csv"),
+        hardware=result("timings/sheet-hardware.json"),
     log:
         result("logs/timing/sheet.log"),
     benchmark:

@@ -6,7 +6,7 @@ from extensive.models import load_model
 from extensive.peers import compare
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
-from extensive.timing.networks import timing_cell
+from extensive.timing.networks import timing_cell, weights_of
 from logged import logged
 
 with logged(snakemake, append=True):
@@ -33,4 +33,5 @@ with logged(snakemake, append=True):
     for table, path in ((accuracy, output.accuracy), (compare.summary(rows, accuracy), output.summary)):
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    write_json(output.hardware, {**hardware_record(), "went no further": stopped})
+    weights = weights_of([snakemake.input.model])
+    write_json(output.hardware, {**hardware_record(), "weights": weights, "went no further": stopped})

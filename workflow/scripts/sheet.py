@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from extensive.timing.networks import devices_for
+from extensive.io import write_json
+from extensive.timing.hardware import hardware_record
+from extensive.timing.networks import devices_for, weights_of
 from extensive.timing.sheet import write_sheet
 from extensive.timing.sheet_ranks import launch_sheet
 from logged import logged
@@ -14,7 +16,10 @@ with logged(snakemake):
         partial = checkpoint.with_stem(f"{checkpoint.stem}-{device}")
         processes = snakemake.resources.get("gpu", 1) if device == "cuda" else 1
         rows.append(launch_sheet(snakemake.params.sheet, snakemake.input.model, device, partial, processes))
-    write_sheet(rows, snakemake.output[0])
+    types = {row.device: row.number_type for row in rows}
+    record = {**hardware_record(), "weights": weights_of([snakemake.input.model]), "number_types": types}
+    write_json(snakemake.output.hardware, record)
+    write_sheet(rows, snakemake.output.table)
     # Those that a kill left half written too.
     for prefix in ("", ".tmp-*-"):
         for partial in checkpoint.parent.glob(f"{prefix}{checkpoint.stem}-*.json"):

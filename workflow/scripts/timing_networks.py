@@ -4,7 +4,7 @@ from extensive.io import atomic_path, read_structures, write_json
 from extensive.timing.ceilings import measure_breakdown
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
-from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
+from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell, weights_of
 from extensive.timing.precision import measure_precision
 from logged import logged
 
@@ -18,7 +18,8 @@ with logged(snakemake):
     samples = own[:8] or [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
     precision = measure_precision(snakemake.input.models, samples, settings.dtypes)
     limits = measure_breakdown(snakemake.input.models, settings, snakemake.params.device)
-    write_json(snakemake.output.hardware, {**hardware_record(), **limits})
+    record = {**hardware_record(), "weights": weights_of(snakemake.input.models), **limits}
+    write_json(snakemake.output.hardware, record)
     with atomic_path(snakemake.output.precision) as path:
         precision.to_csv(path, index=False)
     write_timings(snakemake.output.networks, rows)

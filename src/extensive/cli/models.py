@@ -100,7 +100,12 @@ def sheet(
         float, typer.Option("--displacement-A", help="Standard deviation of each coordinate, Angstrom.")
     ] = 0.05,
     seed: Annotated[int, typer.Option(help="Seed of pores and displacements.")] = 0,
-    dtype: Annotated[str, typer.Option(help="Number type of the network: float32, bfloat16 or float64.")] = "bfloat16",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="float32, bfloat16, float64 or auto: bfloat16 where the processor has it and it rounds little."
+        ),
+    ] = "auto",
     device: Device = "cpu",
     threads: Threads = 2,
     out: Annotated[Path | None, typer.Option(help="Also write the row of sheet.csv to this file.")] = None,
@@ -130,13 +135,16 @@ def sheet(
         f"{found.n_atoms} atoms: {found.energy_eV:.6f} eV ({found.energy_eV / found.n_atoms:.6f} eV/atom)"
         f" in {found.seconds:.3g} s, {found.peak_memory_GiB:.2f} GiB"
     )
+    print(f"number type: {row.number_type}")
 
 
 def time_models(
     models: Annotated[list[str], typer.Argument(help="Models: paths, or names of published ones.")],
     cells: Annotated[str, typer.Option(help="Sizes, in copies of the cell, separated by commas.")] = "1,10,100,1000",
     supercell: Annotated[tuple[int, int], typer.Option(help="4-atom cells of the cell that is repeated.")] = (5, 3),
-    dtypes: Annotated[str, typer.Option(help="Number types of the fused evaluation.")] = "float32,bfloat16",
+    dtypes: Annotated[
+        str, typer.Option(help="Number types of the fused evaluation; auto is the one that `sheet` takes.")
+    ] = "float32,auto",
     threads: Threads = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of each size; the median is kept.")] = 7,
     budget_s: Annotated[float, typer.Option("--budget-s", help="Leave out sizes that take longer, seconds.")] = 30.0,

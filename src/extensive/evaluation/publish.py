@@ -11,6 +11,7 @@ from extensive.evaluation.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_cl
 from extensive.evaluation.predictions import FOLDER as PREDICTIONS
 from extensive.evaluation.predictions import errors_table, gathered, model_and_set, write_predictions
 from extensive.evaluation.tables import read_table
+from extensive.evaluation.timed_weights import check_timed_weights
 from extensive.io import atomic_path, write_text
 
 # What is published of a run, by folder. Labels are published by the reference stage, which owns the archive.
@@ -44,7 +45,7 @@ def publish(run: str | Path, published: str | Path, page: str | Path, left_out: 
     study's table is. The sets that a model predicted become one file (see `predictions`), so that all its rows are of
     the same weights. Files of an earlier publication that this run does not have are left alone: what took a cluster
     is not lost to a smaller run. Returns the files written below `published`. Raises InputError, before anything is
-    written, for a run that has no claims table.
+    written, for a run that has no claims table, and for timings of other weights than those published.
     """
     run, published = Path(run), Path(published)
     claims = run / "tables" / "claims.csv"
@@ -53,6 +54,7 @@ def publish(run: str | Path, published: str | Path, page: str | Path, left_out: 
     missing = set(CLAIMS) - set(read_claims(claims)["claim"])
     if missing:
         raise InputError(f"{claims}: no row for {', '.join(sorted(missing))}")
+    check_timed_weights(run, published)
     text = claims_page(claims)
     others = tuple(f"{model}{end}" for model in left_out for end in (".", "-"))
     predicted = [file for file in _shown(run / PREDICTIONS, "*.csv") if not file.name.startswith(others)]

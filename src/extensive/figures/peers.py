@@ -5,6 +5,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from extensive import keys
 from extensive.evaluation.tables import read_table
+from extensive.evaluation.timed_weights import said_of_weights
 from extensive.figures.style import (
     BLACK,
     BLUE,
@@ -31,9 +32,11 @@ SETS = ("test", keys.INDEPENDENT_MD, keys.SUPERCELLS, keys.INTERPOLATION, keys.E
 OURS = "ednn"
 
 
-def from_files(timings: str, accuracy: str) -> Drawing:
-    """Draw from a timing table and one of errors by method and set."""
-    return draw(read_table(timings, keys.TIMING_COLUMNS), read_table(accuracy, ACCURACY_COLUMNS))
+def from_files(timings: str, accuracy: str, record: str | None = None) -> Drawing:
+    """Draw from a timing table, one of errors by method and set, and the record of which weights were timed."""
+    drawing = draw(read_table(timings, keys.TIMING_COLUMNS), read_table(accuracy, ACCURACY_COLUMNS))
+    drawing.numbers["weights"] = said_of_weights(record) if record else ""
+    return drawing
 
 
 @styled

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from extensive.evaluation.tables import read_table
+from extensive.evaluation.timed_weights import said_of_weights
 from extensive.figures.style import (
     BLACK,
     BLUE,
@@ -52,11 +53,19 @@ DURATIONS = {
 }
 
 
-def from_files(dft: str, networks: str, exponents: str, sheet: str | None = None, model: str | None = None) -> Drawing:
-    """Draw from the timing CSVs, the fitted exponents and the description of the EDNN that was timed."""
+def from_files(
+    dft: str,
+    networks: str,
+    exponents: str,
+    sheet: str | None = None,
+    model: str | None = None,
+    record: str | None = None,
+) -> Drawing:
+    """Draw from the timing CSVs, the fitted exponents, the EDNN's description and the record of what was timed."""
     tables = [read_table(path, TIMING_COLUMNS) for path in (dft, networks)]
     streamed = read_table(sheet, TIMING_COLUMNS) if sheet else None
     drawing = draw(pd.concat(tables, ignore_index=True), read_json(exponents)["fits"], streamed)
+    drawing.numbers["weights"] = said_of_weights(record) if record else ""
     gain = fusing_gain(tables[1])
     if model and gain:
         description = read_json(model)

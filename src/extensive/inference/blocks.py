@@ -23,6 +23,7 @@ from extensive.images.oblique import SkewAxes, pixel_features
 from extensive.images.placement import Placed
 from extensive.images.raster import pitch_features
 from extensive.inference.network import DTYPES, FoldedNetwork
+from extensive.inference.number_types import AUTO, choose
 from extensive.inference.sources import AtomsSource, Source
 from extensive.inference.windows import scatter_open, scatter_periodic, window_half
 from extensive.io import digest
@@ -68,7 +69,7 @@ class BlockEngine:
     def __init__(
         self,
         potential: Potential,
-        dtype: str = "float32",
+        dtype: str = AUTO,
         device: str | torch.device = "cpu",
         threads: int | None = None,
         block_px: int | None = None,
@@ -78,12 +79,11 @@ class BlockEngine:
                 f"model: a {potential.config.network} of form {potential.config.form!r} cannot be streamed; the engine"
                 " needs an ednn of form 'convolutional'"
             )
-        if dtype not in DTYPES:
-            raise InputError(f"dtype: {dtype!r}; it must be one of {', '.join(DTYPES)}")
         if threads is not None and threads < 1:
             raise InputError(f"threads: {threads}; it must be at least 1")
-        self.potential, self.dtype_name = potential, dtype
-        self.dtype = DTYPES[dtype]
+        self.potential = potential
+        self.dtype_name, self.why = choose(dtype, potential, device)
+        self.dtype = DTYPES[self.dtype_name]
         # Images are made in float32 at least: sums of many Gaussians in bfloat16 would drift.
         self.image_dtype = torch.promote_types(self.dtype, torch.float32)
         self.device = torch.device(device)

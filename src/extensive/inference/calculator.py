@@ -53,7 +53,7 @@ def find_model(name: str | Path) -> Path:
     for candidate in (stem, *(folder / stem for folder in folders)):
         if candidate.with_name(candidate.name + ".json").is_file():
             return candidate
-    known = sorted({file.stem for folder in folders for file in folder.glob("*.json")})
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.json") if "-rounding" not in file.stem})
     raise InputError(
         f"{name}: no such model; give the path of a .pt with its .json beside it, or the name of a published model"
         f" ({', '.join(known) or 'none yet'})"

@@ -13,9 +13,10 @@ from extensive.inference.stream import stream_energy
 class Engine(BlockEngine):
     """Energies of an EDNN whose tile network is convolutional.
 
-    `dtype` is 'float32', 'bfloat16' (convolutions only: raster, last layer and sums stay float32 and float64)
-    or 'float64'; `device` 'cpu' or 'cuda'; `threads` the number of CPU cores used, None for torch's own
-    number. Raises InputError for a model that cannot be fused.
+    `dtype` is 'float32', 'float64', 'bfloat16' (the 3x3 layers of blocks only: all else stays float32, and sums
+    float64), or 'auto', which `number_types` turns into one of these: `dtype_name`, and `why`. `device` is 'cpu' or
+    'cuda', `threads` the number of CPU cores used, None for torch's own number. Raises InputError for a model that
+    cannot be fused.
     """
 
     def energy(self, atoms: Atoms | Placed) -> float:

@@ -44,24 +44,25 @@ class FoldedNetwork:
         pitch = None if pitch is None else pitch.to(double)
         trunk64 = _in_double(trunk)
 
+        # In bfloat16, which has 8 bits, only the blocks' 3x3 layers: most of the arithmetic and least of the error. The
+        # stem's weights hold the images' statistics and nearly cancel: to round them alone costs a meV/atom.
+        self.wide = torch.promote_types(dtype, torch.float32)
+
         def ready(layer: PitchConv, kind: torch.dtype) -> Layer:
             weight, bias = (tensor.detach() for tensor in layer.folded(pitch))
             place = _place(weight, kind, device), bias.to(kind).to(device)
             return Layer(*place, layer.stride, layer.dilation, layer.pad)
 
-        self.stem = [ready(layer, dtype) for layer in trunk64.stem]
-        self.blocks = [(ready(block.spatial, dtype), ready(block.mix, dtype)) for block in trunk64.blocks]
-        self.head = [ready(layer, dtype) for layer in trunk64.head[:-1]]
-        # The last layer is a scalar product per patch: in float32 it costs nothing, and in bfloat16 it would
-        # round each patch's energy to 8 bits.
-        self.last_dtype = torch.promote_types(dtype, torch.float32)
-        self.last = ready(trunk64.head[-1], self.last_dtype)
+        self.stem = [ready(layer, self.wide) for layer in trunk64.stem]
+        self.blocks = [(ready(block.spatial, dtype), ready(block.mix, self.wide)) for block in trunk64.blocks]
+        *head, last = trunk64.head
+        self.head, self.last = [ready(layer, self.wide) for layer in head], ready(last, self.wide)
         # conv((x - mean) / std) = conv'(x): exact, because these convolutions pad nothing.
         weight, bias = (tensor.detach() for tensor in trunk64.stem[0].folded(pitch))
         mean, std = (t.to(double).cpu() for t in (network.standardize.mean, network.standardize.std))
         scaled = weight / std[:, None, None]
         bias = bias - torch.einsum("oiyx,i->o", scaled, mean)
-        first = _place(scaled, dtype, device), bias.to(dtype).to(device)
+        first = _place(scaled, self.wide, device), bias.to(self.wide).to(device)
         self.stem[0] = self.stem[0]._replace(weight=first[0], bias=first[1])
         area = (network.stride * network.config.pixel_size_A) ** 2 / (2.0 * math.pi * network.config.sigma_A**2)
         self.atoms_per_mean = area * (1.0 if pitch is None else math.exp(float(pitch[:2].sum()) / 10.0))
@@ -80,17 +81,17 @@ class FoldedNetwork:
     def _patches(
         self, image: Tensor, conv: Callable[[Tensor, Layer, int], Tensor], whole: bool, twist: int = 0
     ) -> Tensor:
-        x = conv(image.to(dtype=self.dtype, memory_format=torch.channels_last), self.stem[0], twist)
+        x = conv(image.to(dtype=self.wide, memory_format=torch.channels_last), self.stem[0], twist)
         for before, layer in itertools.pairwise(self.stem):
             twist //= before.stride
             x = conv(_silu(x), layer, twist)
         twist //= self.stem[-1].stride
         for spatial, mix in self.blocks:
-            branch = _conv(_silu(conv(F.silu(x), spatial, twist)), mix)
+            branch = _conv(_silu(conv(F.silu(x).to(self.dtype), spatial, twist)).to(self.wide), mix)
             x = (x if whole else x[..., spatial.pad : -spatial.pad, spatial.pad : -spatial.pad]) + branch
         for layer in self.head:
             x = _conv(_silu(x), layer)
-        output = _conv(_silu(x).to(self.last_dtype), self.last)
+        output = _conv(_silu(x), self.last)
         if self.readout == "plain":
             return output
         margin = 0 if whole else self.context_px

@@ -55,7 +55,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Potentia
     """The potential of `<path>.pt` and `<path>.json`, in float32, on `device`.
 
     Weights are read with weights_only=True: a file cannot run code. Raises InputError naming the file when it
-    is missing, truncated, hostile, or not the one that its metadata describes.
+    is missing, truncated, hostile, or not the one that its metadata describes. What was measured of their rounding
+    comes with them where it is of these weights: see `extensive.inference.number_types`.
     """
     weights, description = _paths(path)
     values = read_json(description)
@@ -88,12 +89,22 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Potentia
     except Exception as error:  # torch raises many kinds for a broken or foreign file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{weights}: not readable as this model's weights ({reason})") from error
-    return Potential(network.to(device).eval(), references, scale, shift, metadata)
+    potential = Potential(network.to(device).eval(), references, scale, shift, metadata)
+    measured = rounding_file(path)
+    if measured.is_file() and (rounding := read_json(measured)).get("weights_sha256") == expected:
+        potential.rounding = rounding
+    return potential
 
 
 def weights_digest(path: str | Path) -> str:
     """SHA-256 of a model's weights, as its metadata has it. Raises InputError for a file that is not there."""
     return str(read_json(_paths(path)[1])["weights_sha256"])
+
+
+def rounding_file(path: str | Path) -> Path:
+    """Where what number types round of a model is written, beside it."""
+    weights, _ = _paths(path)
+    return weights.with_name(f"{weights.stem}-rounding.json")
 
 
 def _paths(path: str | Path) -> tuple[Path, Path]:

@@ -68,6 +68,7 @@ class Potential(nn.Module):
         self.energy_scale_eV = float(energy_scale_eV)
         self.energy_shift_eV = float(energy_shift_eV)
         self.metadata = dict(metadata or {})
+        self.rounding: dict[str, Any] | None = None  # what bfloat16 rounds of these weights, where it was measured
         if isinstance(network, EDNN) and self.energy_shift_eV != 0.0:
             raise InputError(f"energy_shift_eV: {energy_shift_eV}; it must be 0 for an ednn, which is extensive")
         table = torch.full((119,), torch.nan, dtype=torch.float64)

@@ -170,7 +170,7 @@ def compare(
 ) -> tuple[list[Timing], pd.DataFrame, dict[str, str]]:
     """Timings, accuracies and, by method, why it went no further. `load` reads the network's model."""
     potential = load(model)
-    fast, exact = (Engine(potential, dtype, "cpu", settings.threads) for dtype in ("bfloat16", "float32"))
+    fast, exact = (Engine(potential, dtype, "cpu", settings.threads) for dtype in ("auto", "float32"))
     rows, found, stopped = [], [], {}
 
     def add(method: str, prepare: Prepare) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from extensive.inference import Engine, Source
 from extensive.inference.blocks import torch_threads
+from extensive.inference.number_types import chosen
 from extensive.inference.stream import block_arguments, strip_atoms
 from extensive.inference.strips import strips
 from extensive.models import load_model
@@ -111,7 +112,8 @@ def measure_breakdown(models: Sequence[str | Path], settings: NetworkTimingSetti
             # The sheet of the breakdown is carbon; models of other elements are timed without it.
             if getattr(potential.network, "can_fuse", False) and "C" in potential.elements:
                 parts = [
-                    breakdown(Engine(potential, dtype, name, settings.threads), source) for dtype in settings.dtypes
+                    breakdown(Engine(potential, dtype, name, settings.threads), source)
+                    for dtype in chosen(settings.dtypes, potential, name)
                 ]
                 result["breakdown"].setdefault(Path(path).stem, []).extend(parts)
     return result

@@ -12,7 +12,9 @@ from tqdm import tqdm
 from extensive.images.raster import batch_from_atoms, image_shape
 from extensive.inference import Engine, RepeatedSource, stream_energy
 from extensive.inference.blocks import torch_threads
+from extensive.inference.number_types import chosen
 from extensive.models import Potential, load_model
+from extensive.models.files import weights_digest
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells
@@ -47,6 +49,11 @@ def timing_cell(supercell: Sequence[int], seed: int) -> Atoms:
     rng = np.random.default_rng(seed)
     atoms.positions[:, :2] += DISPLACEMENT_A * rng.standard_normal((len(atoms), 2))
     return atoms
+
+
+def weights_of(models: Sequence[str | Path]) -> dict[str, str]:
+    """SHA-256 of the weights that were timed, by model: what is published of timings is of the published weights."""
+    return {Path(path).stem: weights_digest(path) for path in models}
 
 
 def devices_for(device: str) -> list[str]:
@@ -90,7 +97,7 @@ def time_network(potential: Potential, cell: Atoms, settings: NetworkTimingSetti
     yield from _series(method, settings.cells, call, settings, settings.tiled_budget_s, device, cell)
     if not potential.network.can_fuse:
         return
-    for dtype in settings.dtypes:
+    for dtype in chosen(settings.dtypes, potential, device):
         engine = Engine(potential, dtype, device, settings.threads)
         method = "ednn-fused" if dtype == "float32" else f"ednn-fused-{dtype}"
         yield from _series(method, settings.cells, _fused(engine, cell), settings, settings.budget_s, device, cell)

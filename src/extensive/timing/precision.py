@@ -8,6 +8,7 @@ import pandas as pd
 from ase import Atoms
 
 from extensive.inference import Engine
+from extensive.inference.number_types import chosen
 from extensive.keys import MEV_PER_EV
 from extensive.models import load_model
 
@@ -38,7 +39,7 @@ def measure_precision(models: Sequence[str | Path], structures: Sequence[Atoms],
             errors = np.abs(errors_eV) * MEV_PER_EV
             rows.append((model, quantity, dtype, float(errors.mean()), float(errors.max()), len(structures)))
 
-        for dtype in dtypes:
+        for dtype in chosen(dtypes, potential):
             engine = Engine(potential, dtype)
             found = np.array([engine.energy(atoms) for atoms in structures])
             add("dtype", dtype, (found - energies) / n_atoms)

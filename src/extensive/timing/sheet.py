@@ -11,6 +11,7 @@ import pandas as pd
 from extensive.images.placement import Grid
 from extensive.inference import AtomsSource, Engine, FileSource, SheetEnergy, Source, stream_energy
 from extensive.inference.calculator import ATOMS_IN_ONE_IMAGE, check_domain, check_frame
+from extensive.inference.number_types import AUTO
 from extensive.inference.xyz import read_header
 from extensive.io import atomic_path
 from extensive.keys import TIMING_COLUMNS
@@ -30,6 +31,7 @@ class SheetTiming(Timing):
 
     peak_memory_GiB: float
     energy_eV: float
+    number_type: str  # and why it was chosen; for the record, not for the table
 
 
 def sheet_source(blocks: Sequence[int] | None, displacement_A: float, seed: int) -> Source:
@@ -43,7 +45,7 @@ def evaluate_sheet(
     model: str | Path,
     source: Source,
     checkpoint: str | Path | None = None,
-    dtype: str = "bfloat16",
+    dtype: str = AUTO,
     device: str = "cpu",
     threads: int | None = None,
     progress: bool = False,
@@ -69,8 +71,14 @@ def evaluate_sheet(
         hardware_label(device),
         round(result.peak_memory_GiB, 3),
         result.energy_eV,
+        said_of(engine),
     )
     return result, row
+
+
+def said_of(engine: Engine) -> str:
+    """What is said of an engine's number type."""
+    return f"{engine.dtype_name} ({engine.why})"
 
 
 def write_sheet(rows: Sequence[SheetTiming], path: str | Path) -> None:

@@ -20,7 +20,7 @@ from extensive.io import read_json, write_json
 from extensive.models import load_model
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import cells_of_atoms
-from extensive.timing.sheet import SheetTiming, sheet_of_config, sheet_source
+from extensive.timing.sheet import SheetTiming, said_of, sheet_of_config, sheet_source
 from extensive.training.ranks import Ranks
 from extensive.training.torchrun import torchrun
 
@@ -68,6 +68,7 @@ def part_of_rank(job: dict[str, Any], ranks: Ranks) -> SheetTiming:
         hardware_label(str(device)),
         round(sum(memory), 3),
         energy_of_sums(added(sums)),
+        said_of(engine),
     )
 
 
