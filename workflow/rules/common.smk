@@ -14,7 +14,7 @@ from extensive.config import complete_config
 from extensive.config.load import with_image_files
 from extensive.config.provenance import code_of
 from extensive.errors import InputError
-from extensive.keys import OTHER_CELLS
+from extensive.keys import CHIRAL_CELLS, OTHER_CELLS
 from extensive.paths import LABELS as ARCHIVE
 from extensive.paths import initial_weights, published_labels
 from extensive.training.splits import check_patterns, learns_from
@@ -110,8 +110,15 @@ def data_sets(part: str) -> list[str]:
 
 
 def sets_of(model: str) -> list[str]:
-    """A cnn takes one size of image, so larger cells and those of other shapes are not for it."""
-    return [part for part in PRESENT if part not in OTHER_CELLS or TRAINED[model]["network"] == "ednn"]
+    """A cnn takes one size of image, so larger cells and those of other shapes are not for it.
+
+    Cells at an angle to the lattice are for networks of convolutional tiles alone; see extensive.models.Potential.lay.
+    """
+    entry = TRAINED[model]
+    left_out = set() if entry["network"] == "ednn" else set(OTHER_CELLS)
+    if entry["tile_network"] != "convolutional":
+        left_out.add(CHIRAL_CELLS)
+    return [part for part in PRESENT if part not in left_out]
 
 
 def cells_of(wildcards) -> list[int]:

@@ -16,7 +16,7 @@ FUSED = [
 
 PREDICTIONS = [
     *(f"{RUN}/predictions/{model}-{part}.csv" for model in MODELS for part in sets_of(model)),
-    *expand(result("predictions/{model}-symmetric-{set}.csv"), model=SYMMETRIC, set=PRESENT),
+    *(f"{RUN}/predictions/{model}-symmetric-{part}.csv" for model in SYMMETRIC for part in sets_of(model)),
     *expand(result("predictions/{model}-test.csv"), model=IMAGE_MODELS),
     *expand(result("predictions/cnn-{dataset}.csv"), dataset=DIMERS),
     *expand(result("predictions/ednn-ising-{length}.csv"), length=ISING),

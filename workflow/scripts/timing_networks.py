@@ -1,5 +1,6 @@
 """Time the networks against system size, and measure what speed costs in accuracy."""
 
+from extensive.images.placement import rectangular
 from extensive.io import atomic_path, read_structures, write_json
 from extensive.timing.ceilings import measure_breakdown
 from extensive.timing.hardware import hardware_record
@@ -12,10 +13,10 @@ with logged(snakemake):
     values = dict(snakemake.params.settings)
     values.pop("models"), values.pop("structure")
     settings = NetworkTimingSettings(**values)
-    own = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
+    own = [rectangular(atoms) for path in snakemake.input.structures for atoms in read_structures(path)[:8]]
     cell = own[0] if own else timing_cell(snakemake.params.cell, snakemake.params.seed)
     rows = time_networks(snakemake.input.models, cell, settings, snakemake.params.device, progress=True)
-    samples = own[:8] or [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
+    samples = own or [timing_cell(snakemake.params.cell, snakemake.params.seed + i) for i in range(1, 9)]
     precision = measure_precision(snakemake.input.models, samples, settings.dtypes)
     limits = measure_breakdown(snakemake.input.models, settings, snakemake.params.device)
     record = {**hardware_record(), "weights": weights_of(snakemake.input.models), **limits}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extensive.errors import InputError
+from extensive.images.placement import rectangular
 from extensive.images.raster import batch_from_atoms, image_shape, rasterize
 from extensive.io import atomic_path, read_structures, write_json
 from extensive.models import EDNN, Potential, load_model
@@ -26,11 +27,11 @@ def _write_arrays(path: str | Path, arrays: dict[str, Any]) -> None:
 
 
 def first_structure(path: str | Path) -> Atoms:
-    """The first structure of a file; InputError if it holds none."""
+    """The first structure of a file, in a rectangle; InputError if it holds none, or one that has no rectangle."""
     structures = read_structures(path)
     if not structures:
         raise InputError(f"{path}: holds no structure; a figure needs one")
-    return structures[0]
+    return rectangular(structures[0])
 
 
 def plane_image(atoms: Atoms, pixel_size_A: float, sigma_A: float) -> tuple[np.ndarray, np.ndarray]:

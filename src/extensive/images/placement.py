@@ -306,6 +306,30 @@ def as_rectangle(atoms: Atoms) -> Placed:
     return place(frame, atoms.numbers, grid)
 
 
+def rectangular(atoms: Atoms) -> Atoms:
+    """The sheet without labels in an orthogonal cell along x and y, in any direction: itself, or a rectangle of its
+    cells. Timings and drawings take it.
+
+    Raises InputError for a lattice that has no small rectangle.
+    """
+    frame = frame_of(atoms)
+    if frame.aligned:
+        return atoms
+    a, b = shortest(frame.vectors)
+    # Of a strained hexagonal cell only some of the short periods have another across them.
+    turns = [-math.atan2(along[1], along[0]) for along in (a, b, a + b, a - b)]
+    grid = _upright(frame.vectors, turns, 1.0, 1, None, RECTANGLE_CELLS * len(frame), len(frame))
+    if grid is None:
+        raise InputError(
+            f"structure {name_of(atoms)}: {RECTANGLE_CELLS} cells {frame.vectors.round(3).tolist()} make no rectangle;"
+            " timings and drawings need one: name another data set"
+        )
+    sheet = place(frame, atoms.numbers, grid)
+    height = float(abs(np.linalg.det(atoms.cell.array)) / abs(np.linalg.det(frame.vectors)))
+    flat = np.column_stack([sheet.positions, np.full(len(sheet), height / 2.0)])
+    return Atoms(sheet.numbers, flat, cell=[*sheet.cell, height], pbc=(True, True, False), info=dict(atoms.info))
+
+
 def _cells_of(cells: np.ndarray) -> np.ndarray:
     """Places (copies, 2) of the cells within a period, in terms of the cell's vectors, whole numbers."""
     count = abs(round(float(np.linalg.det(cells))))

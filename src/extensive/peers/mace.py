@@ -22,7 +22,9 @@ HEIGHT_A = 20.0
 
 def _sheet(atoms: Atoms) -> Atoms:
     """A copy with what MACE needs: a cell with a height, and nothing but the labels."""
-    sheet = Atoms(atoms.numbers, atoms.positions, cell=[*atoms.cell.lengths()[:2], HEIGHT_A], pbc=(True, True, False))
+    cell = atoms.cell.array.copy()
+    cell[2] = 0.0, 0.0, HEIGHT_A
+    sheet = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=(True, True, False))
     if keys.REF_ENERGY in atoms.info:
         sheet.info[keys.REF_ENERGY] = float(atoms.info[keys.REF_ENERGY])
         sheet.arrays[keys.REF_FORCES] = atoms.arrays[keys.REF_FORCES].copy()

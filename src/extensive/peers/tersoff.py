@@ -12,6 +12,7 @@ import ase.data
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.calculators.lammps import Prism
 
 from extensive import keys
 from extensive.errors import InputError
@@ -61,12 +62,12 @@ class Tersoff:
         self._lammps = _library().lammps(cmdargs=options)
 
     def load(self, atoms: Atoms) -> None:
-        """Begin anew with a sheet, cell along x and y periodic."""
+        """Begin anew with a sheet in the x-y plane, periodic along the first two cell vectors."""
         unknown = sorted(set(atoms.symbols) - set(self.elements))
         if unknown:
             raise InputError(f"{self.file.name} has no {unknown[0]}; it knows {', '.join(self.elements)}")
         sheet = atoms.copy()
-        sheet.cell = [*atoms.cell.lengths()[:2], HEIGHT_A]
+        sheet.cell[2] = 0.0, 0.0, HEIGHT_A
         sheet.positions[:, 2] = HEIGHT_A / 2
         sheet.pbc = True
         sheet.wrap()
@@ -79,6 +80,7 @@ class Tersoff:
             ]
             self._run(
                 ["clear", "units metal", "atom_style atomic", "atom_modify map array", "boundary p p p"]
+                + ["box tilt large"]  # of a hexagonal cell half its length, and a little more of a strained one
                 + [f"read_data {data}", *masses, "pair_style tersoff"]
                 + [f"pair_coeff * * {self.file} {' '.join(self.elements)}"]
                 + ["neighbor 1.0 bin", f"timestep {TIMESTEP_PS}", "fix move all nve", "run 0 post no"]
@@ -96,7 +98,8 @@ class Tersoff:
         """Energy (eV) against separate atoms and forces (N, 3) (eV/Angstrom)."""
         self.load(atoms)
         forces = np.array(self._lammps.gather_atoms("f", 1, 3)).reshape(-1, 3)
-        return float(self._lammps.get_thermo("pe")), forces
+        # LAMMPS lays the first cell vector along x.
+        return float(self._lammps.get_thermo("pe")), Prism(atoms.cell.array).vector_to_ase(forces)
 
 
 def reference_energies(structures: Sequence[Atoms], energies_eV: Sequence[float]) -> dict[str, float]:

@@ -103,8 +103,13 @@ def attach_images(
     config = potential.config
     if not files:
         with torch.no_grad():
-            images = [potential.images(collate([sheet]), shape_of(sheet.cell))[0].numpy() for sheet in sheets]
-        return [replace(sheet, image=image) for sheet, image in zip(sheets, images)]
+            return [
+                # Images on sheared pixels are drawn anew for each step, and are the same each time.
+                sheet
+                if sheet.periods is not None
+                else replace(sheet, image=potential.images(collate([sheet]), shape_of(sheet.cell))[0].numpy())
+                for sheet in sheets
+            ]
     wanted = [config.channels] if isinstance(config.channels, str) else list(config.channels)
     for file in files:
         found = file["attributes"]
