@@ -118,6 +118,21 @@ def test_a_start_from_coarser_kpoints_changes_nothing_but_the_number_of_iteratio
     np.testing.assert_allclose(labels[1].arrays[keys.REF_FORCES], labels[0].arrays[keys.REF_FORCES], atol=1e-3)
 
 
+def test_the_mixer_goes_on_where_that_of_the_start_has_ended(monkeypatch):
+    """With the same k-points in both, start and calculation take as many iterations as one without a start."""
+    (atoms,) = dataset("graphene-vacancy", supercell=(2, 1), displacement_A=[0.05, 0.05])
+    plain = replace(SETTINGS, kpoints=(2, 2), kpoint_cells=(2, 1), density_convergence=1e-6)
+    started = replace(plain, start_kpoints=(2, 2))
+    labels = [Labeller(settings).label(atoms) for settings in (plain, started)]
+    monkeypatch.setattr(calculation, "hand_over", lambda *_: None)
+    labels.append(Labeller(started).label(atoms))
+    records = [json.loads(label.info[keys.REF_RECORD]) for label in labels]
+    whole, told, untold = (record["coarse_iterations"] + record["iterations"] for record in records)
+    assert whole < untold
+    assert told <= whole + 1  # the density where they meet is met twice
+    assert energy(labels[1]) == pytest.approx(energy(labels[0]), abs=1e-6)
+
+
 @pytest.mark.parametrize("width", [0.2, 0.3])
 def test_cold_smearing_leaves_an_insulator_its_ground_state(width):
     """The gap of boron nitride is much wider: no entropy, and the energy of a narrow width."""
@@ -131,7 +146,7 @@ def test_cold_smearing_leaves_an_insulator_its_ground_state(width):
 
 
 @pytest.mark.parametrize("shape", ["orthogonal", "hexagonal"])
-def test_eigenvalues_of_the_laplacian_are_gpaws_own(shape):
+def test_eigenvalues_of_the_laplacian_and_potentials_are_gpaws_own(shape):
     from gpaw.mpi import serial_comm
     from gpaw.old.grid_descriptor import GridDescriptor
     from gpaw.poisson import FastPoissonSolver
@@ -143,6 +158,12 @@ def test_eigenvalues_of_the_laplacian_are_gpaws_own(shape):
     with electrostatics.one_process_poisson():
         ours.set_grid_descriptor(grid)
     np.testing.assert_allclose(ours.inv_fft_lambdas, own.inv_fft_lambdas, rtol=1e-9, atol=1e-12)
+    density = np.random.default_rng(4).normal(size=own.gd.n_c)
+    potential, expected = np.empty_like(density), np.empty_like(density)
+    own.solve(expected, density, charge=0.0)
+    with electrostatics.one_process_poisson():
+        ours.solve(potential, density, charge=0.0)
+    np.testing.assert_allclose(potential, expected, atol=1e-12 * np.abs(expected).max())
 
 
 def test_a_hexagonal_cell_is_labelled_as_the_rectangular_one():

@@ -12,7 +12,8 @@ from extensive.reference.blocked import dense_products
 from extensive.reference.electrostatics import one_process_poisson
 
 # 1: sums over the grid for each k-point, kept bands. 2: for all k-points together, orbitals' forces, atoms, Poisson.
-VERSION = 2
+# 3: Poisson by transforms of real numbers; the mixer's memory of the coarser k-points (mixing.py).
+VERSION = 3
 REPLACEMENTS = (dense_products, kept_bands_only, all_directions_at_once, one_process_poisson)
 
 

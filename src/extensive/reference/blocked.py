@@ -168,38 +168,50 @@ def force_contribution(basis: Any, potential: np.ndarray, matrices: dict[int, np
     splines = [spline for sphere in basis.sphere_a for spline in sphere.spline_j]
     first = np.concatenate([[0], np.cumsum([2 * spline.get_angular_momentum_number() + 1 for spline in splines])])
     flat = potential.ravel() * gd.dv
-    forces = np.zeros((3, basis.Mmax))
+    # All points that one periodic image of a radial function reaches, from all patches, are treated together.
+    pieces: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for patch in _patches(basis).patches:
         weights = _partners(basis, patch, matrices) * flat[patch.points, None]
-        place = coordinates[patch.points]
         starts = np.flatnonzero(np.diff(patch.volumes, prepend=-1))
-        for start in starts:
-            volume, function = patch.volumes[start], patch.functions[start]
+        places = coordinates[patch.points]
+        for start, block in zip(starts, np.split(weights, starts[1:], axis=1), strict=True):
+            volume, function = int(patch.volumes[start]), int(patch.functions[start])
             spline = splines[np.searchsorted(first, function)]
-            vectors = place - basis.pos_Wv[volume]
-            near = np.flatnonzero(np.einsum("pv,pv->p", vectors, vectors) < spline.get_cutoff() ** 2)
-            gradient = _gradient(spline, vectors[near])  # (3, P', 2l + 1)
-            columns = slice(start, start + gradient.shape[2])
-            forces[:, patch.functions[columns]] += np.einsum("vpm,pm->vm", gradient, weights[near, columns])
+            squares = np.square(places - basis.pos_Wv[volume]).sum(axis=1)
+            near = np.flatnonzero(squares < spline.get_cutoff() ** 2)
+            pieces.setdefault(volume, []).append((function, patch.points[near], block[near]))
+    forces = np.zeros((3, basis.Mmax))
+    for volume, found in pieces.items():
+        function = found[0][0]
+        vectors = coordinates[np.concatenate([points for _, points, _ in found])] - basis.pos_Wv[volume]
+        weights = np.concatenate([block for _, _, block in found])
+        sums = _force(splines[np.searchsorted(first, function)], vectors, weights)
+        forces[:, function : function + weights.shape[1]] += sums
     per_atom = [forces[:, m : m + sphere.Mmax].sum(axis=1) for m, sphere in zip(basis.M_a, basis.sphere_a)]
     return 2.0 * np.array(per_atom)
 
 
-def _gradient(spline: Any, vectors: np.ndarray) -> np.ndarray:
-    """Gradients (3, P, 2l + 1) of f(r) r^l Y_lm at vectors (P, 3) from its centre."""
+def _force(spline: Any, vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums (3, 2l + 1) over points P of weights (P, 2l + 1) and gradients of f(r) r^l Y_lm, r the `vectors` (P, 3).
+
+    A gradient is f'(r)/r r^l Y_lm times the vector, and f(r) times the gradient of r^l Y_lm.
+    """
     from gpaw.sphere.spherical_harmonics import Y, nablarlYL
 
     degree = spline.get_angular_momentum_number()
     r = np.sqrt(np.einsum("pv,pv->p", vectors, vectors))
     value = spline.map(r)
     slope = (spline.map(r + SLOPE_STEP) - spline.map(np.abs(r - SLOPE_STEP))) / (2 * SLOPE_STEP)
-    radial = vectors.T * np.divide(slope, r, out=np.zeros_like(r), where=r > SLOPE_STEP)
-    found = np.empty((3, len(r), 2 * degree + 1))
+    radial = np.divide(slope, r, out=np.zeros_like(r), where=r > SLOPE_STEP)
+    xyz = np.ascontiguousarray(vectors.T)
+    found = np.empty((3, 2 * degree + 1))
     for m in range(2 * degree + 1):
         harmonic = degree**2 + m
-        found[:, :, m] = radial * Y(harmonic, *vectors.T)
-        for axis, derivative in enumerate(nablarlYL(harmonic, vectors.T)):
-            found[axis, :, m] += value * derivative
+        found[:, m] = xyz @ (radial * weights[:, m] * Y(harmonic, *xyz))
+        if degree:
+            weighted = value * weights[:, m]
+            for axis, derivative in enumerate(nablarlYL(harmonic, xyz)):
+                found[axis, m] += np.sum(weighted * derivative)
     return found
 
 

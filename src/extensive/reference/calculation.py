@@ -1,5 +1,6 @@
 """One GPAW label: energy, forces, components and the record of how they were found."""
 
+import ctypes
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from extensive.errors import InputError
 from extensive.io import digest
 from extensive.reference import arithmetic
 from extensive.reference.blocked import use_single_precision
+from extensive.reference.mixing import hand_over
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.settings import (
@@ -38,6 +40,8 @@ COMPONENT_TOLERANCE_EV = 1e-6
 COARSE_DENSITY_CONVERGENCE = 1e-3
 # A structure whose atoms all moved less than this from the last one starts from the predicted density.
 LARGEST_STEP_A = 0.3
+# Options of glibc's `mallopt`: no blocks outside the heap, bytes at its end that are given back, bytes asked for.
+M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 # Decimals kept of labels; far below the error of any setting, and written to file exactly.
 ENERGY_DECIMALS = 8
 FORCE_DECIMALS = 6
@@ -73,6 +77,22 @@ def prepare_serial_process() -> None:
         os.environ.pop(name, None)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let this process keep what it frees: arrays of the grid's size come and go a hundred times.
+
+    The C library gives large blocks back at once, and getting them anew, zeroed page by page, takes a fifth of a label.
+    """
+    allocator = getattr(ctypes.CDLL(None), "mallopt", None)
+    if allocator is not None:  # glibc; others have their own ways
+        for option, value in (
+            (M_MMAP_MAX, 0),
+            (M_TRIM_THRESHOLD, -1),
+            (M_TOP_PAD, 2**26),
+        ):
+            allocator(option, value)
 
 
 def versions() -> dict[str, str]:
@@ -223,10 +243,12 @@ class Labeller:
         coarse.create_new_calculation(sheet)
         use_single_precision(coarse.dft.scf_loop.hamiltonian.basis)
         iterations = _iterate(coarse)
+        hand_over(coarse, self._calculator)
         found, dft = coarse.dft.density, self._calculator.dft
         dft.density.nt_sR.data[:] = found.nt_sR.data
         dft.density.D_asii.data[:] = found.D_asii.data
-        dft.potential, dft.energies, _ = dft.pot_calc.calculate(dft.density, dft.ibzwfs, coarse.dft.potential.vHt_x)
+        # What follows from the density alone is the same for both.
+        dft.potential, dft.energies = coarse.dft.potential, coarse.dft.energies
         return iterations
 
     def forget(self) -> None:

@@ -1,8 +1,10 @@
-"""GPAW's Poisson solver on one process: the eigenvalues of its Laplacian along each axis alone, and no redistribution.
+"""GPAW's Poisson solver on one process: its eigenvalues along each axis alone, and transforms of real numbers.
 
 On a grid of N points along an axis a wave k turns by w = exp(2 pi i k / N) from point to point, so a stencil of
 coefficients c_p at offsets o_p has the eigenvalues sum_p c_p (w_x^o_px w_y^o_py w_z^o_pz - 1). GPAW takes the powers on
 the whole grid; nearly all offsets lie along one axis, where they are powers of N numbers.
+
+Densities are real, so of the waves in the plane half are enough: the others are their conjugates. GPAW transforms all.
 """
 
 import math
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from scipy import fft
 
 # Smaller eigenvalues are those of a constant, which the potential leaves open.
 SMALLEST = 1e-10
@@ -39,12 +42,33 @@ def stencil_eigenvalues(solver: Any, coefficients: Any, offsets: Any) -> np.ndar
     return (total + along[0] + along[1] + along[2]).real
 
 
+def real_solution(solver: Any, density: np.ndarray) -> np.ndarray:
+    """Potential (Nx, Ny, Nz) of a neutral density on the grid of `solver`, periodic in the plane and zero above it.
+
+    The sine transform along z is its own inverse, but for a factor 2 (Nz + 1).
+    """
+    plane, shape = (0, 1), density.shape
+    waves = fft.rfft2(fft.dst(density, type=1, axis=2), axes=plane, overwrite_x=True)
+    waves *= solver.inv_fft_lambdas[:, : waves.shape[1]]
+    found = fft.irfft2(waves, s=shape[:2], axes=plane, overwrite_x=True)
+    found = fft.dst(found, type=1, axis=2, overwrite_x=True)
+    found /= 2 * (shape[2] + 1)
+    return found
+
+
+def _is_sheet(solver: Any) -> bool:
+    """Whether this process has the whole grid, periodic in the plane only."""
+    periodic = tuple(bool(axis) for axis in solver.gd.pbc_c)
+    return solver.gd.comm.size == 1 and periodic == (True, True, False) and not len(solver.cholesky_axes)
+
+
 @contextmanager
 def one_process_poisson() -> Iterator[None]:
     """GPAW's fast Poisson solver inside, where one process has the whole grid, is set up and applied sooner."""
     from gpaw import poisson
 
-    own_setup, own_copy, laplace = poisson.FastPoissonSolver.set_grid_descriptor, poisson.grid2grid, poisson.Laplace
+    solver = poisson.FastPoissonSolver
+    own_setup, own_solve, laplace = solver.set_grid_descriptor, solver.solve_neutral, poisson.Laplace
 
     def set_grid_descriptor(self: Any, gd: Any) -> None:
         if gd.comm.size > 1:
@@ -65,14 +89,14 @@ def one_process_poisson() -> Iterator[None]:
         with np.errstate(divide="ignore"):
             self.inv_fft_lambdas = np.where(np.abs(values) > SMALLEST, 1.0 / values, 0.0)
 
-    def grid2grid(comm: Any, source: Any, target: Any, source_g: Any, target_g: Any, *args: Any, **kwargs: Any) -> None:
-        if comm.size == 1 and source_g.shape == target_g.shape:
-            target_g[:] = source_g
+    def solve_neutral(self: Any, phi_g: np.ndarray, rho_g: np.ndarray, *args: Any, **kwargs: Any) -> None:
+        if _is_sheet(self):
+            phi_g[:] = real_solution(self, rho_g)
         else:
-            own_copy(comm, source, target, source_g, target_g, *args, **kwargs)
+            own_solve(self, phi_g, rho_g, *args, **kwargs)
 
-    poisson.FastPoissonSolver.set_grid_descriptor, poisson.grid2grid = set_grid_descriptor, grid2grid
+    solver.set_grid_descriptor, solver.solve_neutral = set_grid_descriptor, solve_neutral
     try:
         yield
     finally:
-        poisson.FastPoissonSolver.set_grid_descriptor, poisson.grid2grid = own_setup, own_copy
+        solver.set_grid_descriptor, solver.solve_neutral = own_setup, own_solve
