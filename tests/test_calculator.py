@@ -61,6 +61,7 @@ def test_forces_are_the_gradient_of_the_energy(model):
     assert abs(force) > 1e-4
 
 
+@pytest.mark.medium
 def test_total_energy_is_conserved(model):
     atoms = rattled()
     atoms.calc = Calculator(model, device="cpu", dtype="float64")

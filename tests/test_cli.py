@@ -118,6 +118,7 @@ def test_rasterized_images_hold_energies_and_units(tmp_path):
     assert total == pytest.approx(24 * 6 * 2 * np.pi * 0.5**2, rel=1e-4)
 
 
+@pytest.mark.medium
 def test_own_labelled_files_become_a_tested_model(tmp_path, capsys):
     sheets(tmp_path / "mine.extxyz", 9)
     (tmp_path / "config.yaml").write_text(CONFIG.replace("FILES", str(tmp_path / "mine.extxyz")))
@@ -157,6 +158,7 @@ def test_a_trajectory_stays_on_one_side(tmp_path):
     assert not splits["validation"]
 
 
+@pytest.mark.medium
 def test_own_images_become_a_tested_and_timed_model(tmp_path):
     """Energy linear in the brightness of the image, per pixel: what a sum over tiles learns at once."""
     from extensive.timing.images import time_images

@@ -1,5 +1,6 @@
 """Presets, defaults and messages of the configuration."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,12 @@ import pytest
 from extensive.config import complete_config, load_config, load_schema
 from extensive.config.reference_page import reference
 from extensive.errors import InputError
+from extensive.models import ModelConfig
+from extensive.structures.labels import Outliers
+from extensive.training.augment import Augmentation
+from extensive.training.dimers import DimerSettings
+from extensive.training.ising import IsingSettings
+from extensive.training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("config", "smoke", "paper")
@@ -74,3 +81,27 @@ def test_a_broken_file_is_named(tmp_path, text, word):
         load_config(file)
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_settings_used_without_a_configuration_have_the_schemas_defaults():
+    config = complete_config({"models": {"m": {"network": "ednn"}}})
+    model, training = config["models"]["m"], config["training"]
+    compared = [
+        (TrainingSettings, model["training"], {"augmentation"}),
+        (Augmentation, model["training"]["augmentation"], set()),
+        # An ednn takes images of any size, and only a cnn has a side.
+        (ModelConfig, model, {"image_px"}),
+        (DimerSettings, training["dimers"], set()),
+        (IsingSettings, training["ising"], set()),
+        (Outliers, config["labels"], set()),
+    ]
+    for settings, entry, left_out in compared:
+        fields = [field for field in dataclasses.fields(settings) if field.name in entry.keys() - left_out]
+        given = [field for field in fields if field.default is not dataclasses.MISSING]
+        assert given, settings
+        assert {field.name: plain(field.default) for field in given} == {f.name: entry[f.name] for f in given}
+
+
+def plain(value):
+    """Tuples as the lists that YAML has."""
+    return [plain(item) for item in value] if isinstance(value, tuple) else value

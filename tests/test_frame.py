@@ -192,6 +192,7 @@ def test_forces_are_minus_the_gradient_in_the_axes_of_the_user(model, cells):
     assert np.abs(forces[5]).max() > 1e-3
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("cells", [[[3, 0], [1, 3]], [[3, 1], [-1, 4]]])
 def test_a_symmetric_calculator_takes_any_cell(model, cells):
     sheet = honeycomb(cells)
@@ -344,6 +345,7 @@ def test_a_gap_is_at_least_the_vacuum_of_labels_on_either_side():
 GRID_BOUND_MEV, GRID_RMS_MEV = 1.0, 0.3
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("symbols", [("C", "C"), ("B", "N")])
 @pytest.mark.parametrize("cells", [[[4, 0], [0, 4]], [[3, 1], [-1, 4]], [[2, 1], [-1, 3]]])
 def test_the_published_network_tells_descriptions_apart_by_little(cells, symbols):

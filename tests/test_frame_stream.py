@@ -43,6 +43,7 @@ def test_the_engine_takes_any_cell(potential, cells):
     np.testing.assert_allclose(found, forces[0], atol=1e-4)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("cells", "times"), [LARGE_HEXAGONAL, LARGE_CHIRAL])
 def test_strips_of_a_twisted_image_add_up(potential, cells, times):
     sheet = large(cells, times)

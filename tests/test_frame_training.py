@@ -85,6 +85,7 @@ def test_batches_hold_every_sheet_once_whatever_its_cell(potential):
         assert seen == len(sheets)
 
 
+@pytest.mark.medium
 def test_a_network_learns_from_cells_of_any_kind(potential, tmp_path):
     structures = sheets_of(potential, [*CELLS, *CELLS, *CELLS])
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]

@@ -112,6 +112,7 @@ def test_bfloat16_costs_little_beside_the_spread_of_energies():
     assert 0 < np.abs(rounded - exact).max() < 0.02 * np.abs(exact).max()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("changes", [{}, EQUILIBRATED])
 @pytest.mark.parametrize("cells", [(2, 1), (9, 5)])
 def test_forces_are_the_models_and_the_gradient_of_the_energy(cells, changes):

@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from honeycombs import minimum_distance, ring_sizes
 
 from extensive.errors import InputError
 from extensive.structures import pores
-from extensive.structures.lattices import bonds, minimum_distance, ring_sizes
+from extensive.structures.lattices import bonds
 from extensive.structures.sheet import PorousSheet, square_micrometre_sheet
 
 BOND_CUTOFF_A = 1.8

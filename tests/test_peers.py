@@ -91,7 +91,7 @@ def test_summary_and_figure_show_every_method():
     ]
     accuracy = pd.DataFrame(
         [("tersoff", "test", 3, 20.0, 500.0), ("mace", "test", 7, 2.0, 80.0), ("ednn-forces", "test", 7, 1.0, 70.0)],
-        columns=list(compare.ACCURACY_COLUMNS),
+        columns=list(keys.ACCURACY_COLUMNS),
     )
     table = compare.summary(rows, accuracy).set_index("method")
     assert list(table.index) == ["ednn", "tersoff", "mace"]

@@ -96,6 +96,7 @@ def test_what_has_no_stress_says_so(model, tmp_path):
         Calculator(write_model(tmp_path / "cnn", CNN), device="cpu").get_property("stress", rattled())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("turn", [0.0, 20.0])
 def test_a_cell_relaxes_in_its_plane(turn):
     """Graphene by the published network, from a strained cell to its own lattice constant."""

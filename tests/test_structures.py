@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from honeycombs import coordination, minimum_distance, ring_sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from extensive.structures import lattices, pores, sampling
 from extensive.structures.cells import periodic_offset
 from extensive.structures.datasets import FAMILIES, generate_dataset
 from extensive.structures.frame import frame_of
-from extensive.structures.lattices import bonds, coordination, minimum_distance, ring_sizes
+from extensive.structures.lattices import bonds
 
 ROOT = Path(__file__).resolve().parents[1]
 CUTOFF_A = 1.8

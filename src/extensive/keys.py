@@ -49,6 +49,7 @@ PREDICTION_COLUMNS = (
     "energy_predicted_eV",
 )
 FORCES_COLUMN = "forces_mae_meV_per_A"  # where there are forces: of each structure's in-plane components
+ACCURACY_COLUMNS = ("method", "set", "count", "mae_meV_per_atom", FORCES_COLUMN)  # of the baselines' table
 # Columns of results/published/timings/*.csv
 TIMING_COLUMNS = ("method", "device", "n_cells", "n_atoms", "seconds", "repeats", "cores", "hardware")
 

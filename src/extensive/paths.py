@@ -11,10 +11,6 @@ from typing import Any
 PUBLISHED = Path("results/published")
 LABELS = PUBLISHED / "labels"
 MODELS = PUBLISHED / "models"
-PREDICTIONS = PUBLISHED / "predictions"
-TIMINGS = PUBLISHED / "timings"
-FIGURES = PUBLISHED / "figures"
-TABLES = PUBLISHED / "tables"
 
 
 def repository_root() -> Path:

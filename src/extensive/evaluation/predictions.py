@@ -16,7 +16,6 @@ from extensive.keys import PREDICTION_COLUMNS, SETS, TEST
 
 FOLDER = "predictions"
 SET_COLUMN = "set"  # the first of a published file
-GROUP_COLUMNS = ("model", "set", "group")  # of the table of errors
 # Names of model systems' files, which do not end in the name of a set of sheets.
 DIMERS = re.compile(r"(cnn-(dimer-[a-z0-9-]+?)(?:-seed\d+)?)(-extrapolation)?")
 LATTICES = re.compile(r"(ednn-ising(?:-seed\d+)?)-(\d+)")
@@ -110,8 +109,8 @@ def write_predictions(path: Path, table: pd.DataFrame) -> None:
 def errors_table(folder: str | Path) -> pd.DataFrame:
     """Errors of all published predictions: rows for each model and set, as a whole, by family and by sampler.
 
-    Columns GROUP_COLUMNS and those of `tables.errors`; `group` is "all", or the name of a family or sampler where
-    there are several.
+    Columns `model`, `set`, `group` and those of `tables.errors`; `group` is "all" or, where there are several, such as
+    "family hbn" or "sampler md".
     """
     rows = []
     for file in sorted(Path(folder).glob("*.csv")):

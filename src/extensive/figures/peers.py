@@ -20,7 +20,6 @@ from extensive.figures.style import (
     styled,
 )
 
-ACCURACY_COLUMNS = ("method", "set", "count", "mae_meV_per_atom", "forces_mae_meV_per_A")
 METHODS = {
     "ednn": ("EDNN, energy", BLUE, "o"),
     "ednn-forces": ("EDNN, energy and forces", SKY, "s"),
@@ -34,7 +33,7 @@ OURS = "ednn"
 
 def from_files(timings: str, accuracy: str, record: str | None = None) -> Drawing:
     """Draw from a timing table, one of errors by method and set, and the record of which weights were timed."""
-    drawing = draw(read_table(timings, keys.TIMING_COLUMNS), read_table(accuracy, ACCURACY_COLUMNS))
+    drawing = draw(read_table(timings, keys.TIMING_COLUMNS), read_table(accuracy, keys.ACCURACY_COLUMNS))
     drawing.numbers["weights"] = said_of_weights(record) if record else ""
     return drawing
 

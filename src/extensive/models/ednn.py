@@ -28,11 +28,6 @@ CHUNK_PX = 1 << 22
 CACHED_PX = 1 << 16
 
 
-def context_of(config: ModelConfig) -> int:
-    """The context c (pixels) that a convolutional tile network's layers see around its focus."""
-    return Trunk(1, config.stem, config.width, config.blocks, (), 1, False, config.dilations).context_px()
-
-
 class EDNN(nn.Module):
     """Extensive network over images (B, C, H, W); energies in units of the potential's energy scale.
 

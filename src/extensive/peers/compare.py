@@ -16,16 +16,13 @@ from extensive.inference import Engine, RepeatedSource, stream_energy
 from extensive.inference.blocks import torch_threads
 from extensive.peers import mace, tersoff
 from extensive.timing.hardware import hardware_label
-from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells
+from extensive.timing.measure import CELLS_IN_MEMORY, Timing, cells_of_atoms, median_seconds, supercell_of_cells
 
 EDNN, EDNN_FORCES = "ednn", "ednn-forces"
 # Molecular-dynamics steps that are timed together where a single one is too short for the clock.
 STEPS = 20
-# Up to this many cells the structure is in memory.
-CELLS_IN_MEMORY = 100
 # Share of the free memory that a peer may take: without a bound the system would end the whole job.
 MEMORY_SHARE = 0.85
-ACCURACY_COLUMNS = ("method", "set", "count", "mae_meV_per_atom", keys.FORCES_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def accuracy(
     sets: dict[str, list[Atoms]],
     references_eV: dict[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows (ACCURACY_COLUMNS) for every set. `references_eV` are added for each atom; of a potential that lacks
+    """Rows (keys.ACCURACY_COLUMNS) for every set. `references_eV` are added for each atom; of a potential that lacks
     elements, the sheets that it can be asked about are counted.
     """
     rows = []
@@ -136,7 +133,7 @@ def accuracy(
             sizes.append(len(atoms))
         if known:
             numbers = (keys.MEV_PER_EV * np.mean(errors), keys.MEV_PER_EV * np.average(forces, weights=sizes))
-            rows.append(dict(zip(ACCURACY_COLUMNS, (method, name, len(known), *map(float, numbers)))))
+            rows.append(dict(zip(keys.ACCURACY_COLUMNS, (method, name, len(known), *map(float, numbers)))))
     return rows
 
 
@@ -196,4 +193,4 @@ def compare(
         other = mace.Mace(mace_model)
         add(mace.NAME, energy_and_forces(other))
         found += accuracy(mace.NAME, other, sets)
-    return rows, pd.DataFrame(found, columns=list(ACCURACY_COLUMNS)), stopped
+    return rows, pd.DataFrame(found, columns=list(keys.ACCURACY_COLUMNS)), stopped

@@ -17,6 +17,7 @@ from extensive.errors import InputError
 from extensive.io import atomic_path
 
 NAME = "mace"
+# Periodic images across the sheet are further apart than any cutoff.
 HEIGHT_A = 20.0
 
 

@@ -16,6 +16,7 @@ from ase.calculators.lammps import Prism
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.peers.mace import HEIGHT_A
 
 # Files of LAMMPS's own distribution by the method's name, and the elements that they are for. In the second, C-C is
 # Lindsay and Broido's of 2010 and B-N, B-C and N-C are Kinaci and others', Phys. Rev. B 86, 115410 (2012).
@@ -23,8 +24,6 @@ POTENTIALS = {
     "tersoff": ("SiC_1989.tersoff", ("C",)),
     "tersoff-bnc": ("BNC.tersoff", ("B", "C", "N")),
 }
-# Periodic images across the sheet are further apart than any cutoff.
-HEIGHT_A = 20.0
 TIMESTEP_PS = 0.0005
 
 

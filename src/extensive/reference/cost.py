@@ -1,6 +1,5 @@
 """What labels cost: seconds by data set and size from their own records, and what is still to be computed."""
 
-import numpy as np
 import pandas as pd
 from ase import Atoms
 
@@ -45,10 +44,3 @@ def cost_table(labelled: list[Atoms]) -> pd.DataFrame:
         median_iterations=("iterations", "median"),
         retried=("retried", "sum"),
     ).reset_index()[list(COST_COLUMNS)]
-
-
-def seconds_of_size(table: pd.DataFrame, n_atoms: int) -> float:
-    """Seconds of one label of `n_atoms` atoms, from the nearest size measured, scaled by the papers' N^3 beyond it."""
-    sizes = table.groupby("n_atoms").median_seconds.median()
-    nearest = sizes.index[np.argmin(np.abs(np.log(sizes.index.to_numpy() / n_atoms)))]
-    return float(sizes[nearest] * max(1.0, n_atoms / nearest) ** 3)

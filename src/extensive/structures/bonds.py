@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 BOND_FACTOR = 1.35
 # Periodic images are looked for as far as this; no bond is so long.
 REACH_A = 5.0
-NEIGHBOURS = 7
+SEARCHED = 7  # neighbours that are asked for, the atom itself among them
 # Nearer than this, two atoms are one by mistake, whatever the model.
 OVERLAP_A = 0.6
 
@@ -35,7 +35,7 @@ def bonds_in_plane(positions: np.ndarray, vectors: np.ndarray) -> BondList:
     everything = with_images(positions, vectors, REACH_A)
     wrapped = everything[: len(positions)]
     none = BondList(np.full(len(positions), math.inf), np.empty((0, 2)))
-    count = min(NEIGHBOURS, len(everything))
+    count = min(SEARCHED, len(everything))
     if count < 2:
         return none
     distances, others = cKDTree(everything).query(wrapped, k=count, distance_upper_bound=REACH_A)

@@ -21,10 +21,8 @@ from extensive.reference.parallel import RanksFailed, irreducible_kpoints, join_
 from extensive.reference.settings import DFTSettings, with_vacuum
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
-from extensive.timing.measure import Timing, cells_of_atoms, median_seconds
+from extensive.timing.measure import DISPLACEMENT_A, Timing, cells_of_atoms, median_seconds
 
-# A rattled sheet: pristine ones converge in fewer iterations than anything of interest.
-DISPLACEMENT_A = 0.05
 WARMUP_CELLS = (1, 1)
 
 

@@ -14,6 +14,11 @@ from extensive.errors import InputError
 from extensive.io import atomic_path
 from extensive.keys import ATOMS_PER_CELL, TIMING_COLUMNS
 
+# Sheets are rattled: pristine ones converge in fewer iterations than anything of interest.
+DISPLACEMENT_A = 0.05
+# Up to this many cells the structure is in memory, as a user's would be; beyond, copies of it are streamed.
+CELLS_IN_MEMORY = 100
+
 
 @dataclass(frozen=True)
 class Timing:

@@ -17,11 +17,15 @@ from extensive.models import Potential, load_model
 from extensive.models.files import weights_digest
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
-from extensive.timing.measure import Timing, cells_of_atoms, median_seconds, supercell_of_cells
+from extensive.timing.measure import (
+    CELLS_IN_MEMORY,
+    DISPLACEMENT_A,
+    Timing,
+    cells_of_atoms,
+    median_seconds,
+    supercell_of_cells,
+)
 
-DISPLACEMENT_A = 0.05
-# Up to this many cells the structure is in memory, as a user's would be; beyond, copies of it are streamed.
-CELLS_IN_MEMORY = 100
 # A size is repeated for this long at most (seconds): the larger it is, the less a repeat varies.
 REPEAT_S = 10.0
 

@@ -17,14 +17,14 @@ from extensive.models.equilibration import first_charges
 TEACHING_WEIGHT = 0.03
 # Atoms are bonded that are nearer than this many times the sum of their covalent radii.
 BOND = 1.25
-# Bonds of an atom within a sheet.
-NEIGHBOURS = 3
+# Bonds of an atom within a honeycomb.
+HONEYCOMB_BONDS = 3
 
 
 def missing_neighbours(atoms: Atoms) -> int:
     """Neighbours that the atoms of a sheet lack, in all: an atom of a perfect honeycomb has three."""
     bonds = np.bincount(neighbor_list("i", atoms, natural_cutoffs(atoms, mult=BOND)), minlength=len(atoms))
-    return int(np.maximum(NEIGHBOURS - bonds, 0).sum())
+    return int(np.maximum(HONEYCOMB_BONDS - bonds, 0).sum())
 
 
 def edge_charge(atoms: Atoms, per_neighbour_e: float, channels: str | tuple[str, ...]) -> float | None:

@@ -13,7 +13,7 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.images.files import read_images
+from extensive.images.files import LARGEST_PITCH_DEVIATION, read_images
 from extensive.io import atomic_path, digest
 from extensive.models import ModelConfig, Potential, build_model, load_model, save_model
 from extensive.models.devices import pick_device
@@ -33,8 +33,6 @@ from extensive.training.targets import with_target
 
 # Sets that a training meets.
 FITTED = (keys.TRAIN, keys.VALIDATION)
-# A cell this far off the mean does not share one image shape with the others.
-LARGEST_PITCH_DEVIATION = 0.15
 # How much smaller than a new network's it begins, what charges and capacities know of their surroundings.
 SMALL_CHANGES = 0.1
 

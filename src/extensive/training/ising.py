@@ -22,7 +22,7 @@ from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.training.optimizers import Muon
 
 # Share of the training lattices that is held back for the curve.
-VALIDATION = 0.1
+HELD_BACK = 0.1
 # Spins that are predicted at once: bounds memory for the largest lattices.
 BATCH_SPINS = 1 << 21
 
@@ -71,7 +71,7 @@ def train_ising(
     network = build_model(config)
     spins = torch.as_tensor(lattices["spins"], dtype=torch.float32)
     energies = torch.as_tensor(lattices["energies"], dtype=torch.float64)
-    n_held = max(1, int(VALIDATION * len(spins)))
+    n_held = max(1, int(HELD_BACK * len(spins)))
     scale = float(energies[n_held:].std()) / (side // settings.focus_px)
     potential = Potential(network, {}, scale)
     # With Adam as long, the median error is ten times this one's.
@@ -113,7 +113,7 @@ def predict_ising(potential: Potential, lattices: Mapping[str, np.ndarray], held
     """
     spins, energies = torch.as_tensor(lattices["spins"]), np.asarray(lattices["energies"])
     if held_back:
-        count = max(1, int(VALIDATION * len(spins)))
+        count = max(1, int(HELD_BACK * len(spins)))
         spins, energies = spins[:count], energies[:count]
     side = spins.shape[-1]
     return pd.DataFrame(

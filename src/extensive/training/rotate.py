@@ -13,10 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from extensive.images.oblique import Torus, torus_of
+from extensive.images.placement import LARGEST_DISTORTION
 from extensive.training.augment import Sheet
-
-# Grids whose pixels are off their wanted size by more than this, or as much off square, are not used.
-LARGEST_DISTORTION = 0.12
 
 
 def cell_vectors(cell: np.ndarray, angle: float) -> np.ndarray:

@@ -15,7 +15,7 @@ LOSSES = ("mse", "huber")
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """Defaults live in the schema; these are the same, for use without the workflow."""
+    """Defaults live in the schema; these are the same, for use without it, and a test holds them to it."""
 
     samples: int = 20_000  # structures that pass through the network in all; epochs follow from the number of labels
     batch_size: int = 8
@@ -33,12 +33,12 @@ class TrainingSettings:
     loss: str = "mse"  # squared error (papers), or 'huber': linear beyond `huber_delta` spreads
     huber_delta: float = 0.1
     optimizer: str = "adam"  # as the papers; 'muon' learns forces several times faster
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.0  # AdamW's only
     schedule: str = "cosine"  # 'constant' (papers), or a warm-up and a cosine down to `final_rate` of the rate
     warmup: float = 0.02  # fraction of all steps
     final_rate: float = 0.01
-    ema: float = 0.0  # decay per step of the averaged weights that are validated and saved; 0 for none
+    ema: float = 0.99  # decay per step of the averaged weights that are validated and saved; 0 for none
     clip_norm: float = 0.0  # largest norm of a step's gradient; 0 for none
     # electrons that carbon gives for each neighbour that it lacks, which an equilibrated network is taught
     edge_charge_e: float = 0.0
