@@ -1,4 +1,4 @@
-"""Charges of edges that an equilibrated network is taught."""
+"""The auxiliary loss on charges of edges."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_neighbours_that_atoms_lack_are_counted(missing, lacking):
         assert charges.missing_neighbours(atoms.repeat((2, 1, 1))) == 2 * lacking
 
 
-def test_only_sheets_without_charges_of_their_own_are_taught():
+def test_only_sheets_without_charges_of_their_own_have_an_auxiliary_loss():
     carbon, boron_nitride = holed(), holed("BN")
     assert charges.edge_charge(carbon, -0.33, BCN) == pytest.approx(-0.99)
     assert charges.edge_charge(holed(missing=0), -0.33, BCN) == 0.0
@@ -47,9 +47,9 @@ def test_only_sheets_without_charges_of_their_own_are_taught():
     assert charges.edge_charge(boron_nitride, -0.33, "Z") == pytest.approx(-0.99)
 
 
-def test_teaching_fades():
-    weights = [charges.teaching_weight(progress) for progress in (0.0, 0.5, 1.0)]
-    assert weights == [charges.TEACHING_WEIGHT, charges.TEACHING_WEIGHT / 2, 0.0]
+def test_the_auxiliary_loss_fades():
+    weights = [charges.auxiliary_weight(progress) for progress in (0.0, 0.5, 1.0)]
+    assert weights == [charges.AUXILIARY_WEIGHT, charges.AUXILIARY_WEIGHT / 2, 0.0]
 
 
 def test_charges_go_with_sheets_into_their_batches():
@@ -84,16 +84,16 @@ def fitted(tmp_path, name: str, **training):
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
     settings = {"samples": 240, "batch_size": 2, "optimizer": "muon", "learning_rate": 4e-3, "validations": 1}
     settings |= {"augmentation": {"pitch": 0.0}, **training}
-    model = {**MODEL, "readout": "equilibrated", "training": settings}
+    model = {**MODEL, "readout": "charge-equilibration", "training": settings}
     path = tmp_path / name
     train_model(name, model, structures, {"train": names, "validation": []}, path, tmp_path / f"{name}.csv", "cpu")
     return load_model(path), structures
 
 
 @pytest.mark.medium
-def test_a_network_takes_up_what_it_is_taught(tmp_path, monkeypatch):
+def test_a_network_takes_up_the_charges_of_the_auxiliary_loss(tmp_path, monkeypatch):
     # So much that a few steps from random weights will do.
-    monkeypatch.setattr(charges, "TEACHING_WEIGHT", 3.0)
+    monkeypatch.setattr(charges, "AUXILIARY_WEIGHT", 3.0)
 
     def charge(potential, atoms: Atoms) -> float:
         batch, shape = batch_from_atoms([atoms]), potential.image_shape(atoms.cell.lengths())
@@ -101,17 +101,17 @@ def test_a_network_takes_up_what_it_is_taught(tmp_path, monkeypatch):
             sums = potential.network.sums(potential.images(batch, shape), potential.pitch(batch, shape))
         return sums[0, 1].item()
 
-    potential, structures = fitted(tmp_path, "taught", edge_charge_e=-0.5)
+    potential, structures = fitted(tmp_path, "with", edge_charge_e=-0.5)
     found = [charge(potential, atoms) for atoms in structures]
     wanted = [-0.5 * charges.missing_neighbours(atoms) for atoms in structures]
     assert sorted(set(wanted)) == [-1.5, 0.0]
     np.testing.assert_allclose(found, wanted, atol=0.4)
-    untaught, _ = fitted(tmp_path, "untaught")
-    assert abs(charge(untaught, structures[0]) + 1.5) > 0.5
+    without, _ = fitted(tmp_path, "without")
+    assert abs(charge(without, structures[0]) + 1.5) > 0.5
 
 
 @pytest.mark.medium
-def test_a_sheet_that_is_taught_nothing_leaves_no_trace_in_the_gradient(tmp_path):
+def test_a_sheet_without_auxiliary_loss_leaves_no_trace_in_the_gradient(tmp_path):
     potential, structures = fitted(tmp_path, "some", samples=6)
     sheets = make_sheets(structures, potential.reference_energies_eV, True, lambda atoms: None)
     sheets[0] = make_sheets(structures[:1], potential.reference_energies_eV, True, lambda atoms: -1.0)[0]
@@ -122,15 +122,17 @@ def test_a_sheet_that_is_taught_nothing_leaves_no_trace_in_the_gradient(tmp_path
     total.backward()
     gradients = [p.grad for p in potential.network.parameters() if p.grad is not None]
     assert torch.cat([gradient.flatten() for gradient in gradients]).isfinite().all()
-    # Judging is not teaching: where it is not learned from, a group has no errors of charges.
+    # Where it is not learned from, a group has no errors of charges.
     assert all(group_errors(potential, group, training=False).charges is None for group in groups)
 
 
-def test_a_network_without_charges_cannot_be_taught_any(tmp_path):
+def test_a_network_without_charges_has_no_auxiliary_loss(tmp_path):
     structures = [sheet(i) for i in range(2)]
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
     model = {**MODEL, "training": {"samples": 2, "edge_charge_e": -0.3}}
-    with pytest.raises(InputError, match=r"models.m: training.edge_charge_e is for readout equilibrated, not plain"):
+    with pytest.raises(
+        InputError, match=r"models.m: training.edge_charge_e is for readout charge-equilibration, not plain"
+    ):
         train_model(
             "m", model, structures, {"train": names, "validation": []}, tmp_path / "m", tmp_path / "m.csv", "cpu"
         )

@@ -105,3 +105,10 @@ def test_settings_used_without_a_configuration_have_the_schemas_defaults():
 def plain(value):
     """Tuples as the lists that YAML has."""
     return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def test_a_readout_by_its_former_name_is_refused_with_the_new_one_and_read_from_weights():
+    with pytest.raises(InputError, match=r"models\.m\.readout': 'equilibrated' is called 'charge-equilibration' now$"):
+        complete_config({"models": {"m": {"network": "ednn", "readout": "equilibrated"}}})
+    stored = {"network": "ednn", "form": "convolutional", "channels": ["C"], "readout": "equilibrated"}
+    assert ModelConfig.from_dict(stored).readout == "charge-equilibration"

@@ -75,7 +75,7 @@ EQUILIBRATED = {"edge_charge_e": -0.3, "augmentation": {"rotation_deg": 60.0}}
     ("name", "change", "training"),
     [
         ("ednn", {"readout": "plain"}, {"optimizer": "adam", "augmentation": {"transpose": True}}),
-        ("ednn", {"readout": "equilibrated"}, {"optimizer": "muon", **EQUILIBRATED}),
+        ("ednn", {"readout": "charge-equilibration"}, {"optimizer": "muon", **EQUILIBRATED}),
         ("cnn", {"image_px": 32}, {"optimizer": "adamw", "augmentation": None, "forces_weight": 0.0}),
     ],
 )

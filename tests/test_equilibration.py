@@ -9,7 +9,7 @@ from extensive.errors import InputError
 from extensive.images.raster import batch_from_atoms
 from extensive.models import ModelConfig, Potential, build_model
 from extensive.models.equilibration import (
-    FIRST_CAPACITIES,
+    FIRST_SOFTNESS,
     charged,
     energies_at,
     first_offsets,
@@ -19,7 +19,7 @@ from extensive.models.equilibration import (
 from extensive.training.fit import _grown
 from tests.test_models import SMALL, islands, picture, ready, sheet
 
-EQUILIBRATED = dataclasses.replace(SMALL, readout="equilibrated")
+EQUILIBRATED = dataclasses.replace(SMALL, readout="charge-equilibration")
 
 
 def test_the_energy_is_the_lowest_that_charges_of_no_sum_can_have():
@@ -38,7 +38,7 @@ def test_the_energy_is_the_lowest_that_charges_of_no_sum_can_have():
     torch.testing.assert_close(shared_potential(sums), mu, rtol=1e-12, atol=0)
 
 
-def test_charges_and_capacities_are_those_of_atoms_and_vacuum_has_none():
+def test_charges_and_softness_are_those_of_atoms_and_vacuum_has_none():
     output = torch.randn(2, 7, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     atoms = torch.rand(2, 3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     atoms[0, :, 0, 0] = 0.0
@@ -104,7 +104,7 @@ def test_energy_is_extensive():
 @pytest.mark.parametrize("more", [{}, {"symmetry": "mirrors", "width": 8, "stem": ((8, 4, 2),), "head": (4,)}])
 def test_a_learned_network_is_given_charges(more):
     plain = Potential(ready(dataclasses.replace(SMALL, **more), dtype=torch.float32), dict.fromkeys("BCN", -1.0))
-    config = dataclasses.replace(plain.config, readout="equilibrated", dilations=(1, 1), inner_widths=(8, 8))
+    config = dataclasses.replace(plain.config, readout="charge-equilibration", dilations=(1, 1), inner_widths=(8, 8))
     grown = _grown(plain, config)
     assert grown.config == config
     images, pitch = picture(16, 24, dtype=torch.float32)
@@ -116,15 +116,15 @@ def test_a_learned_network_is_given_charges(more):
         atoms = sheet(symbols=(symbols,))
         batch, shape = batch_from_atoms([atoms]), grown.image_shape(atoms.cell.lengths())
         with torch.no_grad():
-            _, charge, capacity = grown.network.tile_parts(grown.images(batch, shape), grown.pitch(batch, shape)).sum(
+            _, charge, softness = grown.network.tile_parts(grown.images(batch, shape), grown.pitch(batch, shape)).sum(
                 dim=(2, 3)
             )[0]
         assert charge.item() == pytest.approx(electrons, abs=2.0)
-        assert capacity.item() == pytest.approx(20 * FIRST_CAPACITIES[symbols], rel=0.2)
+        assert softness.item() == pytest.approx(20 * FIRST_SOFTNESS[symbols], rel=0.2)
 
 
 def test_only_a_convolutional_ednn_has_charges():
-    with pytest.raises(InputError, match="readout: 'equilibrated'; only an ednn"):
+    with pytest.raises(InputError, match="readout: 'charge-equilibration'; only an ednn"):
         dataclasses.replace(EQUILIBRATED, form="mlp", context_px=4)
     with pytest.raises(InputError, match="readout: 'charges'"):
         build_model(ModelConfig("ednn", "convolutional", readout="charges"))

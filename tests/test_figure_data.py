@@ -1,4 +1,4 @@
-"""What figures are told of networks is what the networks do."""
+"""What figures show of networks is what the networks do."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,12 @@ CONFIGS = {
         "ednn", "convolutional", channels=("B", "C", "N"), pitch_channels=True, focus_px=8, symmetry="mirrors"
     ),
     "ednn-equilibrated": ModelConfig(
-        "ednn", "convolutional", channels=("B", "C", "N"), pitch_channels=True, focus_px=8, readout="equilibrated"
+        "ednn",
+        "convolutional",
+        channels=("B", "C", "N"),
+        pitch_channels=True,
+        focus_px=8,
+        readout="charge-equilibration",
     ),
 }
 

@@ -23,7 +23,7 @@ from extensive.structures.sheet import PorousSheet
 
 CHANNELS = ("B", "C", "N")
 REFERENCES = {"B": -1.0, "C": -2.0, "N": -3.0}
-EQUILIBRATED = {"readout": "equilibrated"}
+EQUILIBRATED = {"readout": "charge-equilibration"}
 
 
 def potential(seed: int = 0, **changes) -> Potential:

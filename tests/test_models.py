@@ -32,7 +32,7 @@ STEMS = {
     "patches": dataclasses.replace(SMALL, stem=((8, 8, 8),), focus_px=8),
     "odd": dataclasses.replace(SMALL, stem=((8, 5, 3),), focus_px=6),
     "density": dataclasses.replace(SMALL, readout="density"),
-    "equilibrated": dataclasses.replace(SMALL, readout="equilibrated"),
+    "charge-equilibration": dataclasses.replace(SMALL, readout="charge-equilibration"),
     "mirrors": dataclasses.replace(SMALL, symmetry="mirrors", stem=((8, 4, 2),), head=(4,)),
     "square": dataclasses.replace(SMALL, symmetry="square", stem=((8, 4, 2), (8, 4, 2)), head=(8,)),
     "dilated": dataclasses.replace(SMALL, blocks=3, dilations=(1, 3, 2), inner_widths=(8, 4, 6)),
@@ -192,7 +192,7 @@ def test_separated_parts_add_up(readout):
         assert none.item() == 0.0
 
 
-@pytest.mark.parametrize("readout", ["plain", "equilibrated"])
+@pytest.mark.parametrize("readout", ["plain", "charge-equilibration"])
 def test_forces_are_minus_the_gradient(readout):
     model, atoms = potential(dataclasses.replace(SMALL, readout=readout)), sheet()
     energy, (forces,) = model.energies_and_forces([atoms])

@@ -113,7 +113,7 @@ def test_an_upright_grid_is_the_plain_raster():
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"dilations": (1, 3)}, {"readout": "density"}, {"readout": "equilibrated"}, {"symmetry": "square"}],
+    [{}, {"dilations": (1, 3)}, {"readout": "density"}, {"readout": "charge-equilibration"}, {"symmetry": "square"}],
 )
 def test_a_quarter_turn_of_the_grid_is_a_quarter_turn_of_the_image(changes):
     """Turned by 90 degrees all pixels coincide, so that a network with turned kernels must give the same energy."""

@@ -71,8 +71,8 @@ def test_frames_of_dynamics_and_forces_have_claims_of_their_own(run):
     assert ours(table, "EDNN mean absolute error, forces", "test") == pytest.approx(per_atom)
 
 
-def test_an_ensemble_of_drawings_is_claimed_where_there_is_one(run):
-    title = "EDNN, ensemble of 8 drawings each, mean absolute error"
+def test_an_ensemble_of_shift_averages_is_claimed_where_there_is_one(run):
+    title = "EDNN, ensemble of shift averages, mean absolute error"
     assert title not in set(claims_table(run, **ARGUMENTS)["quantity"])
     file = run / "predictions/ednn-symmetric-ensemble-test.csv"
     file.write_bytes((run / "predictions/ednn-test.csv").read_bytes())

@@ -85,8 +85,8 @@ def test_predictions_of_a_model_are_one_table_with_the_set_of_each_row(file):
 @pytest.mark.parametrize("file", ENSEMBLES, ids=lambda file: file.stem)
 def test_ensembles_are_those_of_their_members(file):
     member = file.stem.removesuffix("-ensemble")
-    base, drawings = member.removesuffix("-symmetric"), "-symmetric" if member.endswith("-symmetric") else ""
-    members = [file.with_name(f"{base}{seed}{drawings}.csv") for seed in ("", "-seed1", "-seed2")]
+    base, average = member.removesuffix("-symmetric"), "-symmetric" if member.endswith("-symmetric") else ""
+    members = [file.with_name(f"{base}{seed}{average}.csv") for seed in ("", "-seed1", "-seed2")]
     for part in sets_of(file):
         energies = np.stack([read_predictions(one, part).energy_predicted_eV for one in members])
         table = read_predictions(file, part)

@@ -11,7 +11,7 @@ from extensive.timing.sheet_ranks import launch_sheet
 NETWORK = ModelConfig(  # equilibrated: what all processes found is needed for the energy
     network="ednn", form="convolutional", channels=("C",), pixel_size_A=0.4, sigma_A=0.5, pitch_channels=True,
     focus_px=4, stem=((8, 4, 2),), width=8, blocks=1, head=(8,),
-    readout="equilibrated",
+    readout="charge-equilibration",
 )  # fmt: skip
 
 

@@ -14,14 +14,14 @@ from extensive.evaluation.predict import predict
 from extensive.evaluation.tables import metrics
 from extensive.images.placement import as_rectangle
 from extensive.inference.shifts import (
-    DRAWINGS,
-    SHIFTED_DRAWINGS,
-    UPRIGHT_DRAWINGS,
-    drawings_for,
-    drawings_of,
+    SHIFTS_ALONE,
+    SYMMETRIES,
+    WITHOUT_EXCHANGE,
+    copied,
+    copies_of,
+    forces_back,
     knows_exchange,
-    redrawn,
-    turned_back,
+    symmetries_for,
 )
 from extensive.keys import FORCES_COLUMN
 from extensive.models import load_model
@@ -44,47 +44,47 @@ def as_atoms(placed):
     return Atoms(placed.numbers, positions, cell=cell, pbc=(True, True, False))
 
 
-@pytest.mark.parametrize("drawing", sorted({*DRAWINGS, *UPRIGHT_DRAWINGS, *SHIFTED_DRAWINGS}, key=str))
-def test_a_drawing_is_the_same_sheet(drawing):
+@pytest.mark.parametrize("symmetry", sorted({*SYMMETRIES, *WITHOUT_EXCHANGE, *SHIFTS_ALONE}, key=str))
+def test_a_symmetry_is_the_same_sheet(symmetry):
     sheet = rattled()
     energy, forces = by_pairs(sheet)
-    drawn = redrawn(as_rectangle(sheet), drawing, np.diag([0.7, 0.9]))
-    drawn_energy, drawn_forces = by_pairs(as_atoms(drawn))
-    assert drawn_energy == pytest.approx(energy, abs=1e-9)
-    np.testing.assert_allclose(turned_back(drawn_forces, drawing), forces, atol=1e-9)
+    copy = copied(as_rectangle(sheet), symmetry, np.diag([0.7, 0.9]))
+    copy_energy, copied_forces = by_pairs(as_atoms(copy))
+    assert copy_energy == pytest.approx(energy, abs=1e-9)
+    np.testing.assert_allclose(forces_back(copied_forces, symmetry), forces, atol=1e-9)
 
 
-def test_drawings_differ_from_each_other_for_the_network(model):
+def test_copies_differ_from_each_other_for_the_network(model):
     potential = load_model(model)
-    assert len({(d.mirror, d.exchange) for d in DRAWINGS}) == len(DRAWINGS) == 8
-    energies = potential.energies(drawings_of(potential, rattled()))
-    assert np.unique(energies.round(9)).size == len(DRAWINGS)
+    assert len({(d.mirror, d.exchange) for d in SYMMETRIES}) == len(SYMMETRIES) == 8
+    energies = potential.energies(copies_of(potential, rattled()))
+    assert np.unique(energies.round(9)).size == len(SYMMETRIES)
 
 
 def test_a_network_that_met_no_exchanged_sheet_is_asked_about_none(model, tmp_path):
-    assert drawings_for(load_model(model)) == DRAWINGS
+    assert symmetries_for(load_model(model)) == SYMMETRIES
     potential = load_model(write_model(tmp_path / "upright", exchange=False))
-    assert drawings_for(potential) == UPRIGHT_DRAWINGS
-    drawn = drawings_of(potential, rattled())
-    assert all(np.allclose(sheet.cell, rattled().cell.lengths()[:2]) for sheet in drawn)
-    assert np.unique(potential.energies(drawn).round(9)).size == len(UPRIGHT_DRAWINGS) == 8
+    assert symmetries_for(potential) == WITHOUT_EXCHANGE
+    copy = copies_of(potential, rattled())
+    assert all(np.allclose(sheet.cell, rattled().cell.lengths()[:2]) for sheet in copy)
+    assert np.unique(potential.energies(copy).round(9)).size == len(WITHOUT_EXCHANGE) == 8
 
 
 @pytest.mark.parametrize(("symmetry", "both_ways"), [("mirrors", False), ("square", True)])
 def test_a_network_with_symmetries_of_its_own_is_asked_about_shifts(tmp_path, symmetry, both_ways):
     config = dataclasses.replace(EDNN, symmetry=symmetry)
-    potential = load_model(write_model(tmp_path / "tied", config, exchange=False))
-    assert drawings_for(potential) == SHIFTED_DRAWINGS
+    potential = load_model(write_model(tmp_path / "equivariant", config, exchange=False))
+    assert symmetries_for(potential) == SHIFTS_ALONE
     assert knows_exchange(potential) == both_ways
-    drawn = drawings_of(potential, rattled())
-    assert np.unique(potential.energies(drawn).round(9)).size == len(SHIFTED_DRAWINGS) == 8
+    copy = copies_of(potential, rattled())
+    assert np.unique(potential.energies(copy).round(9)).size == len(SHIFTS_ALONE) == 8
 
 
 def test_a_symmetric_calculator_is_the_mean_and_its_forces_the_gradient(model):
     sheet = rattled()
     sheet.calc = Calculator(model, device="cpu", dtype="float64", symmetric=True)
     potential = sheet.calc.potentials[0]
-    energies = potential.energies(drawings_of(potential, sheet))
+    energies = potential.energies(copies_of(potential, sheet))
     assert sheet.get_potential_energy() == pytest.approx(energies.mean(), abs=1e-9)
     assert sheet.calc.uncertainty()["energy"] == pytest.approx(energies.std(ddof=1), abs=1e-9)
     assert sheet.calc.uncertainty()["forces"].shape == (len(sheet), 3)
@@ -99,12 +99,12 @@ def test_a_symmetric_calculator_is_the_mean_and_its_forces_the_gradient(model):
         assert -(ends[0] - ends[1]) / (2 * step) == pytest.approx(force[axis], rel=1e-4, abs=1e-6)
 
 
-def test_one_drawing_of_one_model_has_no_spread(model):
+def test_one_symmetry_of_one_model_has_no_spread(model):
     with pytest.raises(InputError, match="symmetric=True"):
         Calculator(model, device="cpu").uncertainty(rattled())
 
 
-def test_predictions_over_drawings_have_a_spread(model):
+def test_shift_averages_have_a_spread(model):
     sheets = []
     for number in range(2):
         sheet = rattled()
@@ -114,7 +114,7 @@ def test_predictions_over_drawings_have_a_spread(model):
         sheets.append(sheet)
     potential = load_model(model)
     table = predict(potential, sheets, symmetric=True)
-    wanted = potential.energies(drawings_of(potential, sheets[0]))
+    wanted = potential.energies(copies_of(potential, sheets[0]))
     assert table["energy_predicted_eV"][0] == pytest.approx(wanted.mean(), abs=1e-5)
     assert table["energy_std_eV"][0] == pytest.approx(wanted.std(ddof=1), abs=1e-5)
     assert metrics(table)[FORCES_COLUMN] > 0

@@ -5,7 +5,7 @@ PRESENT = [
     *(["validation", "test"] if DEVELOPMENT else []),
     *dict.fromkeys(s for s in SET_OF.values() if s not in ("development", "train", "validation", "test")),
 ]
-# The figures' EDNN is judged as the mean over a sheet's symmetric drawings too.
+# The figures' EDNN is judged by its shift average too.
 SYMMETRIC = [name for name in MODELS if name == config["figures"]["ednn"]]
 # Those that the engine streams, in a number type that follows from what it rounds of them.
 FUSED = [
@@ -67,7 +67,7 @@ use rule evaluate as evaluate_symmetric with:
     params:
         symmetric=True,
     message:
-        "Predicting {wildcards.set} with {wildcards.model}, mean over symmetric drawings"
+        "Predicting {wildcards.set} with {wildcards.model}, shift average"
 
 
 rule rounding:

@@ -68,4 +68,4 @@ def claimed(seed: int) -> dict:
 
 def done_studies(wildcards) -> list[str]:
     """What the studies left for the claims; a run without studies has claims as well."""
-    return [file for file in ENSEMBLE_OF_DRAWINGS if Path(file).is_file()]
+    return [file for file in ENSEMBLE_OF_AVERAGES if Path(file).is_file()]

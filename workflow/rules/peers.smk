@@ -1,4 +1,4 @@
-"""Peers: what the energy costs and how far off it is with empirical potentials and a MACE model (extra `bench`)."""
+"""Baselines: what the energy costs and how far off it is with empirical potentials and a MACE model (extra `bench`)."""
 
 PEERS = config["peers"]
 
@@ -72,7 +72,7 @@ rule peers_compared:
         cell=config["timing"]["cell"],
         seed=config["seed"],
     message:
-        "Times and errors of the network and its peers"
+        "Times and errors of the network and the baselines"
     script:
         "../scripts/peers.py"
 

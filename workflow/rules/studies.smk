@@ -10,8 +10,8 @@ SETS_OF_STUDY = {
 ENSEMBLES = config["studies"]["ensembles"] if config["studies"]["seeds"] > 1 else []
 OTHER_SEEDS = range(1, config["studies"]["seeds"])
 PARTS_OF_ENERGY = study_members(studies.COMPONENTS)
-# Several trainings, each as the mean over a sheet's drawings: the most that is done for one number.
-ENSEMBLE_OF_DRAWINGS = [
+# Mean over several trainings, each as its shift average: the most that is done for one number.
+ENSEMBLE_OF_AVERAGES = [
     result(f"predictions/{model}-symmetric-ensemble-{part}.csv")
     for model in ENSEMBLES
     if model in SYMMETRIC
@@ -32,7 +32,7 @@ rule studies:
     input:
         expand(result("tables/{study}.csv"), study=[s for s in SETS_OF_STUDY if study_members(s)]),
         [result(f"predictions/{model}-ensemble-{part}.csv") for model in ENSEMBLES for part in sets_of(model)],
-        ENSEMBLE_OF_DRAWINGS,
+        ENSEMBLE_OF_AVERAGES,
         expand(result("figures/{figure}.png"), figure=STUDY_FIGURES),
         result("tables/claims-seeds.csv") if config["studies"]["seeds"] > 1 else [],
 
@@ -79,7 +79,7 @@ rule claims_seeds:
             for m in study_members(studies.SEEDS)
             for part in study_sets(studies.SEEDS, m)
         ],
-        drawings=[
+        averages=[
             result(f"predictions/{m.model}-symmetric-{part}.csv")
             for m in study_members(studies.SEEDS)
             if m.base in SYMMETRIC
@@ -116,20 +116,20 @@ rule claims_seeds:
 rule ensemble:
     input:
         predictions=lambda wildcards: [
-            result(f"predictions/{m.model}{wildcards.drawings}-{wildcards.set}.csv")
+            result(f"predictions/{m.model}{wildcards.average}-{wildcards.set}.csv")
             for m in study_members(studies.SEEDS)
             if m.base == wildcards.model
         ],
         code=code("ensemble.py"),
     output:
-        result("predictions/{model}{drawings}-ensemble-{set}.csv"),
+        result("predictions/{model}{average}-ensemble-{set}.csv"),
     log:
-        result("logs/studies/{model}{drawings}-ensemble-{set}.log"),
+        result("logs/studies/{model}{average}-ensemble-{set}.log"),
     benchmark:
-        result("benchmarks/studies/{model}{drawings}-ensemble-{set}.tsv")
+        result("benchmarks/studies/{model}{average}-ensemble-{set}.tsv")
     wildcard_constraints:
         model=one_of(ENSEMBLES),
-        drawings="(-symmetric)?",
+        average="(-symmetric)?",
         set=one_of(PRESENT),
     conda:
         "../../envs/figures.yaml"
@@ -138,7 +138,7 @@ rule ensemble:
         mem_mb=growing(1000),
         runtime=growing(10),
     message:
-        "Ensemble of {wildcards.model}{wildcards.drawings} on {wildcards.set}"
+        "Ensemble of {wildcards.model}{wildcards.average} on {wildcards.set}"
     script:
         "../scripts/ensemble.py"
 

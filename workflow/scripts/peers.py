@@ -1,4 +1,4 @@
-"""Time and judge the network and its peers in one run."""
+"""Time and judge the network and the baselines in one run."""
 
 from extensive.io import atomic_path, read_json, read_structures, write_json
 from extensive.keys import STRUCTURE_ID, TRAIN

@@ -18,6 +18,8 @@ import yaml
 from extensive.errors import InputError
 
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+# Values that had another name in an earlier version.
+RENAMED = {"equilibrated": "charge-equilibration"}
 # What YAML makes of keys that are no texts.
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a date"}
 
@@ -182,6 +184,8 @@ def _one_line(error: jsonschema.ValidationError, schema: dict[str, Any]) -> str:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"key '{'.'.join(filter(None, [where, missing[0]]))}' is missing"
+    if error.validator == "enum" and error.instance in RENAMED:
+        return f"key '{where}': '{error.instance}' is called '{RENAMED[error.instance]}' now"
     wanted = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     text = " ".join(error.message.split())
     text = text if len(text) < 200 else text[:200] + "..."

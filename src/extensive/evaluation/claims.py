@@ -146,10 +146,10 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
     yield of("C1", "CNN mean absolute error", cnn, TEST, mae, atom, 0.198)
     yield of("C1", "CNN largest error", cnn, TEST, largest, atom, 16.1)
     yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
-    # The same network asked about eight drawings of each sheet, at eight times the price; and several such networks.
-    networks = {"EDNN": ednn, "EDNN, mean of 8 drawings,": f"{ednn}-symmetric"}
+    # The same network's shift average, at eight times the price; and the mean over several such networks.
+    networks = {"EDNN": ednn, "EDNN, shift average,": f"{ednn}-symmetric"}
     if (run / source_of(run, f"{ednn}-symmetric-ensemble-{TEST}")[0]).is_file():
-        networks["EDNN, ensemble of 8 drawings each,"] = f"{ednn}-symmetric-ensemble"
+        networks["EDNN, ensemble of shift averages,"] = f"{ednn}-symmetric-ensemble"
     for title, model in networks.items():
         error = f"{title} mean absolute error"
         yield of("C1", error, model, TEST, mae, atom)

@@ -11,7 +11,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.evaluation.predictions import write_predictions
 from extensive.evaluation.tables import metrics
-from extensive.inference.shifts import symmetric_energies_and_forces
+from extensive.inference.shifts import shift_average
 from extensive.io import atomic_path, write_json
 from extensive.models import Potential
 from extensive.structures.frame import frame_of
@@ -21,8 +21,8 @@ def predict(potential: Potential, structures: Sequence[Atoms], symmetric: bool =
     """Total energies (eV) beside the reference; columns of `keys.PREDICTION_COLUMNS`.
 
     One more column, the mean absolute error of each structure's in-plane force components (meV/Angstrom),
-    where all structures carry REF_forces. `symmetric` takes the mean over each sheet's drawings, and adds their
-    standard deviation, `energy_std_eV`. Raises InputError for a structure without REF_energy.
+    where all structures carry REF_forces. `symmetric` takes the shift average, and adds the
+    standard deviation over the copies, `energy_std_eV`. Raises InputError for a structure without REF_energy.
     """
     for atoms in structures:
         if keys.REF_ENERGY not in atoms.info:
@@ -34,7 +34,7 @@ def predict(potential: Potential, structures: Sequence[Atoms], symmetric: bool =
     if not structures:
         energies = np.zeros(0)
     elif symmetric:
-        energies, extra["energy_std_eV"], forces = symmetric_energies_and_forces(potential, structures)
+        energies, extra["energy_std_eV"], forces = shift_average(potential, structures)
     elif with_forces:
         energies, forces = potential.energies_and_forces(structures)
     else:

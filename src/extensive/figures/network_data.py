@@ -15,10 +15,10 @@ from extensive.images.placement import rectangular
 from extensive.images.raster import batch_from_atoms, image_shape, rasterize
 from extensive.io import atomic_path, read_structures, write_json
 from extensive.models import EDNN, Potential, load_model
+from extensive.models.equivariant import EquivariantConv
 from extensive.models.layers import ResidualBlock
-from extensive.models.tied import TiedConv
 
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, TiedConv)
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, EquivariantConv)
 
 
 def _write_arrays(path: str | Path, arrays: dict[str, Any]) -> None:
@@ -167,7 +167,7 @@ def network_layers(name: str, potential: Potential) -> dict[str, Any]:
     finally:
         for handle in handles:
             handle.remove()
-    if extensive:  # of energies; of an equilibrated network's tiles, of charges and of capacities too
+    if extensive:  # of energies; with charge equilibration, of charges and of softness too
         layers.append(_layer("sum", (output.shape[1],)))
     title = {"cnn": "CNN", "ednn": "EDNN"}[config.network] + f" '{name}', {config.form} form"
     if extensive:

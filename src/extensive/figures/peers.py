@@ -1,4 +1,4 @@
-"""Figure `peers`: microseconds per atom and errors of the network, empirical potentials and MACE."""
+"""Figure `peers` (baselines): microseconds per atom and errors of the network, empirical potentials and MACE."""
 
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

@@ -120,7 +120,7 @@ def twisted_index(
 
 
 def pixel_features(matrices: Tensor, pixel_size_A: float) -> Tensor:
-    """What a network is told of the pixels: 10 log(U / pixel_size_A) as its xx, yy and xy, (B, 3).
+    """What conditions a network on the pixels: 10 log(U / pixel_size_A) as its xx, yy and xy, (B, 3).
 
     `matrices` U (B, 2, 2), Angstrom, symmetric: columns are a pixel's steps along x and y. Without shear the first two
     are `raster.pitch_features`.

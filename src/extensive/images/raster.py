@@ -134,7 +134,7 @@ def image_shape(cell: Sequence[float], pixel_size_A: float, multiple: int) -> tu
 
 
 def pitch_features(cells: Tensor, shape: tuple[int, int], pixel_size_A: float) -> Tensor:
-    """What a network is told of the pixel pitch: 10 log(pitch / pixel_size_A) along x and y, (B, 2).
+    """What conditions a network on the pixel pitch: 10 log(pitch / pixel_size_A) along x and y, (B, 2).
 
     A cell is rarely a whole number of pixels; without these a rounded pitch reads as a strain.
     """

@@ -5,7 +5,7 @@ leave, in float64. Small cells are one block that wraps around itself. `stream` 
 `engine` is what callers use.
 
 A cell that is not a whole number of pixels keeps its strain: the image takes the nearest whole number, and
-the network is told the true pitch along each axis (see extensive.images.raster.pitch_features).
+the network is conditioned on the true pitch along each axis (see extensive.images.raster.pitch_features).
 """
 
 import hashlib

@@ -25,7 +25,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from extensive.errors import InputError
 from extensive.images.placement import MOST_ATOMS, Grid, Placed, place
 from extensive.inference import Engine
-from extensive.inference.shifts import drawings_for, drawings_of, knows_exchange, turned_back
+from extensive.inference.shifts import copies_of, forces_back, knows_exchange, symmetries_for
 from extensive.models import Potential, load_model
 from extensive.models.devices import pick_device
 from extensive.models.domain import check_bonds, largest_pitch
@@ -123,7 +123,7 @@ class Calculator(AseCalculator):
     `model` is the path of a model (`<model>.pt` with `<model>.json` beside it), the name of a published one (the EDNN
     unless given), or a list of these, whose mean is the result and whose spread is the uncertainty. `device` is
     'auto', 'cpu' or 'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size
-    outside the training set's. `symmetric=True` takes the mean over eight drawings of the sheet (see
+    outside the training set's. `symmetric=True` takes the shift average (see
     `inference.shifts`), which makes an ensemble of one model at eight times the cost. Raises InputError for a model
     that is none, and on calculation for a structure that the model cannot know: elements, atoms out
     of the plane, or overlapping.
@@ -178,10 +178,10 @@ class Calculator(AseCalculator):
         self.results = {**({} if system_changes else self.results), **found}
 
     def uncertainty(self, atoms: Atoms | None = None) -> dict[str, Any]:
-        """Standard deviations over the ensemble, its models and their drawings.
+        """Standard deviations over the ensemble: its models and, of shift averages, the copies.
 
         `energy` (eV), `energy_per_atom` (eV), `forces` (N, 3) (eV/A). Raises InputError for a calculator of one model
-        and one drawing.
+        without shift average.
         """
         if len(self.potentials) < 2 and not self.symmetric:
             raise InputError(
@@ -206,21 +206,21 @@ class Calculator(AseCalculator):
             placed = check_domain(atoms, potential, self.extrapolate)
             pairs = [(placed, np.eye(2))]
             if self.symmetric:
-                drawn = zip(drawings_of(potential, placed), drawings_for(potential), strict=True)
-                pairs = [(sheet, drawing.matrix) for sheet, drawing in drawn]
+                copies = zip(copies_of(potential, placed), symmetries_for(potential), strict=True)
+                pairs = [(sheet, symmetry.matrix) for sheet, symmetry in copies]
             for sheet, matrix in pairs:
-                turned = matrix @ placed.rotation @ frame.axes[:2]  # (2, 3) | from the user's axes to the grid's
-                gradients.append(turned.T @ strain_gradient(potential, sheet) @ turned)
+                rotation = matrix @ placed.rotation @ frame.axes[:2]  # (2, 3) | from the user's axes to the grid's
+                gradients.append(rotation.T @ strain_gradient(potential, sheet) @ rotation)
         return full_3x3_to_voigt_6_stress(np.mean(gradients, axis=0) / volume)
 
     def _members(self, atoms: Atoms, with_forces: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Energies (M,) and forces (M, N, 3) of the M models or, where symmetric, models and drawings."""
+        """Energies (M,) and forces (M, N, 3) of the M models or, where symmetric, models and copies."""
         energies, forces = [], []
         for potential, engine in zip(self.potentials, self._engines, strict=True):
             placed = check_domain(atoms, potential, self.extrapolate)
-            drawings = drawings_for(potential)
-            drawn = drawings_of(potential, placed) if self.symmetric else [placed]
-            for number, sheet in enumerate(drawn):
+            symmetries = symmetries_for(potential)
+            copies = copies_of(potential, placed) if self.symmetric else [placed]
+            for number, sheet in enumerate(copies):
                 if engine is not None and len(placed) > ATOMS_IN_ONE_IMAGE:
                     energy, force = engine.energy_and_forces(sheet) if with_forces else (engine.energy(sheet), None)
                 elif with_forces:
@@ -230,6 +230,6 @@ class Calculator(AseCalculator):
                     energy, force = float(potential.energies([sheet], batch_atoms=len(placed))[0]), None
                 energies.append(energy)
                 if with_forces:
-                    force = turned_back(force, drawings[number]) if self.symmetric else force
+                    force = forces_back(force, symmetries[number]) if self.symmetric else force
                     forces.append(frame_of(atoms).back(placed.back(force[:, :2])))
         return np.array(energies), np.array(forces) if with_forces else None

@@ -18,7 +18,7 @@ def blockwise_forces(engine: BlockEngine, atoms: Atoms | Placed) -> tuple[float,
     """Energy (eV) and forces (N, 3) (eV/Angstrom) of `atoms`.
 
     E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it. Blocks
-    of an equilibrated network have energies at the potential that all of them share, found first and held.
+    with charge equilibration have energies at the potential that all of them share, found first and held.
     """
     placed = engine.potential.lay(atoms)
     source = AtomsSource(placed)
@@ -68,7 +68,7 @@ def _blockwise(engine: BlockEngine, numbers: np.ndarray, source: AtomsSource, gr
 
 def _shared_potential(engine: BlockEngine, source: AtomsSource) -> Tensor:
     """The potential (float64 scalar, in units of the network's) of the whole sheet; 0 for a sum over tiles alone."""
-    if engine.potential.config.readout != "equilibrated":
+    if engine.potential.config.readout != "charge-equilibration":
         return torch.zeros((), dtype=torch.float64, device=engine.device)
     sums = torch.tensor(stream_energy(engine, source).sums_eV, dtype=torch.float64, device=engine.device)
     return shared_potential(sums)

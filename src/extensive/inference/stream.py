@@ -34,7 +34,7 @@ BIN_PX = 16
 class SheetEnergy:
     """What a streamed evaluation found: of a whole sheet, or of the strips of one rank.
 
-    `sums_eV` are the K sums over tiles: the energy, and of an equilibrated network its charge and its capacity, all in
+    `sums_eV` are the K sums over tiles: the energy, and with charge equilibration the charge and the softness, all in
     units of the energy scale times eV. Those of parts of a sheet add up; their energies do so only with K = 1.
     """
 

@@ -12,7 +12,9 @@ FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convoluti
 
 SYMMETRIES = ("none", "mirrors", "square")
 
-READOUTS = ("plain", "density", "equilibrated")
+READOUTS = ("plain", "density", "charge-equilibration")
+# What weights of earlier versions call a readout.
+FORMER_READOUTS = {"equilibrated": "charge-equilibration"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class ModelConfig:
     channels: Channels = "Z"  # 'Z', or elements with one channel each
     pixel_size_A: float = 0.2  # nominal pitch, Angstrom
     sigma_A: float = 0.2  # width of the Gaussians, Angstrom
-    pitch_channels: bool = False  # the network is told the true pitch along x and y
+    pitch_channels: bool = False  # the network is conditioned on the true pitch along x and y
     image_px: int | None = None  # cnn: side of the one image size that it takes
     dims: int = 2  # 3 for voxel images; cnn 'open' only
     outputs: int = 1  # numbers per image; more than one for a cnn only
@@ -41,9 +43,9 @@ class ModelConfig:
     dilations: tuple[int, ...] | None = None  # of the blocks' 3x3 layers, one each; None: 1, no holes
     inner_widths: tuple[int, ...] | None = None  # channels of the same layers, one each; None: `width`
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
-    symmetry: str = "none"  # ednn 'convolutional': what its layers are tied by; see extensive.models.tied
-    # ednn 'convolutional': 'plain', 'density' (energy per atom times atoms in the patch) or 'equilibrated' (energy,
-    # charge and capacity of tiles at one potential; see extensive.models.equilibration)
+    symmetry: str = "none"  # ednn 'convolutional': which symmetries its layers have by construction; see extensive.models.equivariant
+    # ednn 'convolutional': 'plain', 'density' (energy per atom times atoms in the patch) or 'charge-equilibration' (energy,
+    # charge and softness of tiles at one potential; see extensive.models.equilibration)
     readout: str = "plain"
 
     def __post_init__(self) -> None:
@@ -104,6 +106,8 @@ class ModelConfig:
         """
         known = {field.name for field in dataclasses.fields(cls)}
         chosen = {key: value for key, value in values.items() if key in known and value is not None}
+        if chosen.get("readout") in FORMER_READOUTS:
+            chosen["readout"] = FORMER_READOUTS[chosen["readout"]]
         if chosen.get("network") == "ednn":
             chosen["form"] = values.get("tile_network", chosen.get("form"))
             chosen.pop("image_px", None)

@@ -45,7 +45,7 @@ class EDNN(nn.Module):
         self.standardize = Standardize(channels)
         self.stride = 0
         if config.form == "convolutional":
-            outputs = {"density": channels, "equilibrated": 1 + 2 * channels}.get(config.readout, 1)
+            outputs = {"density": channels, "charge-equilibration": 1 + 2 * channels}.get(config.readout, 1)
             self.tile_network = Trunk(
                 channels,
                 config.stem,
@@ -58,7 +58,7 @@ class EDNN(nn.Module):
                 config.symmetry,
                 config.inner_widths,
             )
-            if config.readout == "equilibrated":
+            if config.readout == "charge-equilibration":
                 with torch.no_grad():
                     *_, offsets = self.tile_network.head[-1].parameters()
                     offsets.copy_(first_offsets(config.channels))
@@ -101,7 +101,7 @@ class EDNN(nn.Module):
         return self.config.form == "convolutional"
 
     def forward(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None, twist: int = 0) -> Tensor:
-        """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is told
+        """Energies (B,), float64, of images (B, C, H, W); `pitch` features (B, 2) where the network is conditioned on
         them, (B, 3) of images with a `twist` (see `extensive.images.oblique`).
 
         `mode`: 'tiled', 'fused', or None for the faster that there is.
@@ -110,7 +110,7 @@ class EDNN(nn.Module):
 
     def sums(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None, twist: int = 0) -> Tensor:
         """Sums over tiles (B, K), float64, of what `forward` makes energies: of energies and, with K = 3, of charges
-        (electrons) and capacities.
+        (electrons) and softness.
         """
         if twist:
             self._check_fused()
@@ -124,13 +124,13 @@ class EDNN(nn.Module):
     def tile_energies(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
         """Energy of every tile, (B, Ty, Tx), float64; image sides must be multiples of the focus.
 
-        Of an equilibrated network, at the potential mu = sum q / sum d that all tiles share: e + mu q - mu^2 d / 2.
+        With charge equilibration, at the potential mu = sum q / sum d that all tiles share: e + mu q - mu^2 d / 2.
         """
         parts = self.tile_parts(images, pitch, mode)
         return energies_at(parts, shared_potential(parts.sum(dim=(2, 3)))[:, None, None])
 
     def tile_parts(self, images: Tensor, pitch: Tensor | None = None, mode: str | None = None) -> Tensor:
-        """What every tile adds, (B, K, Ty, Tx), float64: its energy, and with K = 3 its charge and capacity."""
+        """What every tile adds, (B, K, Ty, Tx), float64: its energy, and with K = 3 its charge and softness."""
         tile_counts(tuple(images.shape[-2:]), self.focus_px)
         mode = mode or ("fused" if self.can_fuse else "tiled")
         if mode == "fused":
@@ -225,7 +225,7 @@ def per_atom(
     """
     focus = images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
     atoms = F.avg_pool2d(focus, stride) * atoms_per_mean
-    if readout == "equilibrated":
+    if readout == "charge-equilibration":
         return charged(output, atoms)
     return (output * atoms).sum(dim=1, keepdim=True)
 

@@ -7,9 +7,9 @@ sites with electronegativity chi and hardness J gain when charge flows between t
     (sum_t q_t)^2 / (2 sum_t d_t),    q = chi / J,    d = 1 / J,
 
 which no sum over tiles is. A tile network with this readout gives three numbers for every tile: its energy, the
-charge q that it gives to the sheet, and its capacity d > 0 to take some. The three sums double with the sheet, and so
-does the energy. Electrons of a sheet share a Fermi level at any distance: this is how a tile with a narrow context is
-told.
+charge q that it gives to the sheet, and its softness d > 0. The three sums double with the sheet, and so
+does the energy. Electrons of a sheet share a Fermi level at any distance: this is how a tile with a narrow context knows
+of the others.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ase.data import atomic_numbers
 from torch import Tensor
 from torch.nn import functional as F
 
-# Capacities of atoms (in units of the energy scale) that learning begins with, from DFT of stripes of hBN in graphene
+# Softness of atoms (in units of the energy scale) that learning begins with, from DFT of stripes of hBN in graphene
 # (examples/stripe_edges.py): carbon has states at the Fermi level, hBN has hardly any. Of other elements, their mean.
-FIRST_CAPACITIES = {"B": 0.05, "C": 0.48, "N": 0.05}
-# Capacity below which there is nothing that could be charged, for images without atoms.
+FIRST_SOFTNESS = {"B": 0.05, "C": 0.48, "N": 0.05}
+# Softness below which there is nothing that could be charged, for images without atoms.
 VACUUM = 1e-12
 
 
 def first_offsets(channels: str | Sequence[str]) -> Tensor:
-    """Offsets (1 + 2 C,) of the last layer that learning begins with: energy, charges and capacities of atoms.
+    """Offsets (1 + 2 C,) of the last layer that learning begins with: energy, charges and softness of atoms.
 
     Charges (electrons) are what atoms bring beyond the others, of elements of one row the difference of atomic numbers:
     boron -1, carbon 0, nitrogen 1.
     """
-    mean = sum(FIRST_CAPACITIES.values()) / len(FIRST_CAPACITIES)
+    mean = sum(FIRST_SOFTNESS.values()) / len(FIRST_SOFTNESS)
     named = [channels] if isinstance(channels, str) else channels
-    capacities = [FIRST_CAPACITIES.get(symbol, mean) for symbol in named]
-    offsets = [math.log(math.expm1(capacity)) for capacity in capacities]
+    softness = [FIRST_SOFTNESS.get(symbol, mean) for symbol in named]
+    offsets = [math.log(math.expm1(value)) for value in softness]
     return torch.tensor([0.0, *first_charges(channels), *offsets])
 
 
@@ -51,13 +51,13 @@ def first_charges(channels: str | Sequence[str]) -> list[float]:
 
 
 def charged(output: Tensor, atoms: Tensor) -> Tensor:
-    """Energy, charge and capacity of patches, (B, 3, H, W), from a network's output (B, 1 + 2 C, H, W).
+    """Energy, charge and softness of patches, (B, 3, H, W), from a network's output (B, 1 + 2 C, H, W).
 
-    The output is an energy, and of an atom of each channel its charge and what softplus makes its capacity; `atoms`
+    The output is an energy, and of an atom of each channel its charge and what softplus makes its softness; `atoms`
     (B, C, H, W) are the numbers of them in each patch.
     """
-    charges, capacities = output[:, 1:].chunk(2, dim=1)
-    parts = output[:, 0], (charges * atoms).sum(dim=1), (F.softplus(capacities) * atoms).sum(dim=1)
+    charges, softness = output[:, 1:].chunk(2, dim=1)
+    parts = output[:, 0], (charges * atoms).sum(dim=1), (F.softplus(softness) * atoms).sum(dim=1)
     return torch.stack(parts, dim=1)
 
 

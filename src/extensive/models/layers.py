@@ -1,4 +1,4 @@
-"""Layers that the networks share: valid convolutions told of the pixel pitch, and the papers' thirteen."""
+"""Layers that the networks share: valid convolutions conditioned on the pixel pitch, and the papers' thirteen."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extensive.errors import InputError
+from extensive.models.equivariant import EquivariantConv, EquivariantLinear
 from extensive.models.functions import silu, wrap_pad
-from extensive.models.tied import TiedConv, TiedLinear
 
 # Along x, along y, and the shear of the pixels, which only grids that a sheet is turned against have.
 PITCH_FEATURES = 3
@@ -38,7 +38,7 @@ class PitchConv(nn.Module):
     ):
         """`gain` scales He-style initial weights; 0 starts the layer silent. `dilation`: pixels from tap to tap.
 
-        With a `symmetry` kernels are tied, and `scalars` says whether inputs, outputs are scalars; see `TiedConv`.
+        With a `symmetry` kernels are group-equivariant, and `scalars` says whether inputs, outputs are scalars; see `EquivariantConv`.
         """
         super().__init__()
         if kernel < stride or (kernel - stride) % 2:
@@ -53,9 +53,9 @@ class PitchConv(nn.Module):
             self.film = nn.Linear(PITCH_FEATURES, 2 * outputs) if pitch else None
             free, offsets, film = self.conv.weight, self.conv.bias, self.film
         else:
-            self.conv = TiedConv(inputs, outputs, kernel, stride, dilation, symmetry, scalars)
+            self.conv = EquivariantConv(inputs, outputs, kernel, stride, dilation, symmetry, scalars)
             free, offsets = self.conv.free, self.conv.free_bias
-            self.film = TiedLinear(PITCH_FEATURES, 2 * len(offsets), symmetry) if pitch else None
+            self.film = EquivariantLinear(PITCH_FEATURES, 2 * len(offsets), symmetry) if pitch else None
             film = self.film.linear if pitch else None
         nn.init.normal_(free, std=gain / math.sqrt(inputs * kernel * kernel))
         nn.init.zeros_(offsets)
@@ -90,7 +90,7 @@ class PitchConv(nn.Module):
         return weight * (1.0 + gain)[:, None, None, None], bias * (1.0 + gain) + shift
 
     def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
-        # Weights of before there was shear: a network that is not told of it.
+        # Weights of before there was shear: a network that is not conditioned on it.
         name = f"{prefix}film.weight"
         if name in state_dict and state_dict[name].shape[-1] < PITCH_FEATURES:
             state_dict[name] = _with_shear(state_dict[name])
@@ -150,7 +150,7 @@ class Trunk(nn.Module):
         inner_widths: Sequence[int] | None = None,
     ):
         """`dilations`: of each block's 3x3 layer, None for 1 throughout; `inner_widths`: its channels, None for
-        `width`. `symmetry`: see `extensive.models.tied`.
+        `width`. `symmetry`: see `extensive.models.equivariant`.
         """
         super().__init__()
         layers, channels = [], inputs

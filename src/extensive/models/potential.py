@@ -109,7 +109,7 @@ class Potential(nn.Module):
         return images, pitch
 
     def pitch(self, batch: AtomBatch, shape: tuple[int, int]) -> Tensor | None:
-        """Pitch features (B, 2), or None for a network that is not told them."""
+        """Pitch features (B, 2), or None for a network that is not conditioned on them."""
         return pitch_features(batch.cells, shape, self.config.pixel_size_A) if self.config.pitch_channels else None
 
     def reference(self, batch: AtomBatch) -> Tensor:

@@ -1,4 +1,4 @@
-"""Price and accuracy of the network beside its peers: the same cores, the same sheets, the same test sets."""
+"""Price and accuracy of the network beside the baselines: the same cores, the same sheets, the same test sets."""
 
 import resource
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ from extensive.timing.measure import CELLS_IN_MEMORY, Timing, cells_of_atoms, me
 EDNN, EDNN_FORCES = "ednn", "ednn-forces"
 # Molecular-dynamics steps that are timed together where a single one is too short for the clock.
 STEPS = 20
-# Share of the free memory that a peer may take: without a bound the system would end the whole job.
+# Share of the free memory that a baseline may take: without a bound the system would end the whole job.
 MEMORY_SHARE = 0.85
 
 
@@ -183,12 +183,12 @@ def compare(
     add(EDNN_FORCES, energy_and_forces(exact))
     found += accuracy(EDNN_FORCES, exact, sets)
     for method in tersoff.POTENTIALS:
-        peer = tersoff.Tersoff(method, settings.threads)
-        add(method, dynamics(peer))
-        known = [atoms for atoms in training if set(atoms.symbols) <= set(peer.elements)]
+        baseline = tersoff.Tersoff(method, settings.threads)
+        add(method, dynamics(baseline))
+        known = [atoms for atoms in training if set(atoms.symbols) <= set(baseline.elements)]
         if known:
-            energies = [peer.energy_and_forces(atoms)[0] for atoms in known]
-            found += accuracy(method, peer, sets, tersoff.reference_energies(known, energies))
+            energies = [baseline.energy_and_forces(atoms)[0] for atoms in known]
+            found += accuracy(method, baseline, sets, tersoff.reference_energies(known, energies))
     with bounded_memory(), torch_threads(settings.threads):
         other = mace.Mace(mace_model)
         add(mace.NAME, energy_and_forces(other))

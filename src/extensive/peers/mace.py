@@ -35,7 +35,7 @@ def _sheet(atoms: Atoms) -> Atoms:
 def command(settings: dict[str, Any], folder: Path, seed: int) -> list[str]:
     """Arguments of MACE's training program. Its defaults, but for size, length and what is named here.
 
-    Its default weights (1 and 100 until the second stage) left energies 75 meV/atom off: equal ones teach both.
+    Its default weights (1 and 100 until the second stage) left energies 75 meV/atom off: equal ones fit both.
     """
     options = {
         "name": NAME, "seed": seed, "work_dir": folder, "train_file": folder / "train.xyz",
@@ -66,7 +66,7 @@ def train(
     try:
         import mace  # noqa: F401 - the program below is its
     except ImportError:
-        raise InputError("mace is not installed; peers need the extra: envs/setup.sh bench") from None
+        raise InputError("mace is not installed; baselines need the extra: envs/setup.sh bench") from None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, structures in (("train", training), ("validation", validation)):

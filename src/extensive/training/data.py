@@ -39,7 +39,7 @@ class Group:
     energies: torch.Tensor  # (B,) | eV, less per-element energies
     forces: torch.Tensor | None  # (A, 2) | eV/Angstrom
     counts: torch.Tensor  # (B,) | atoms
-    charges: torch.Tensor | None = None  # (B,) | electrons, nan of those that are taught none; None where all are
+    charges: torch.Tensor | None = None  # (B,) | electrons, nan of those without an auxiliary loss; None where all are
     images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
     torus: Torus | None = None  # of sheets that are turned against their grid
     pixels: torch.Tensor | None = None  # (B, 2, 2) | and the steps of its pixels, Angstrom

@@ -33,7 +33,7 @@ from extensive.training.targets import with_target
 
 # Sets that a training meets.
 FITTED = (keys.TRAIN, keys.VALIDATION)
-# How much smaller than a new network's it begins, what charges and capacities know of their surroundings.
+# How much smaller than a new network's it begins, what charges and softness know of their surroundings.
 SMALL_CHANGES = 0.1
 
 
@@ -58,8 +58,10 @@ def train_model(
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
     turns = settings.augmentation is not None and settings.augmentation.rotation_deg > 0
-    if settings.edge_charge_e and config.readout != "equilibrated":
-        raise InputError(f"models.{name}: training.edge_charge_e is for readout equilibrated, not {config.readout}")
+    if settings.edge_charge_e and config.readout != "charge-equilibration":
+        raise InputError(
+            f"models.{name}: training.edge_charge_e is for readout charge-equilibration, not {config.readout}"
+        )
     if turns and (config.network, config.form) != ("ednn", "convolutional"):
         raise InputError(
             f"models.{name}: training.augmentation.rotation_deg needs an ednn with tile_network: convolutional;"
@@ -88,8 +90,8 @@ def train_model(
     )
     with_forces = settings.forces_weight > 0
     charge_of = partial(edge_charge, per_neighbour_e=settings.edge_charge_e, channels=config.channels)
-    taught = charge_of if settings.edge_charge_e else None
-    train_sheets = make_sheets(learned, references, with_forces, taught, potential.lay)
+    edges = charge_of if settings.edge_charge_e else None
+    train_sheets = make_sheets(learned, references, with_forces, edges, potential.lay)
     valid_sheets = make_sheets(held, references, with_forces, lay=potential.lay)
     cells = np.array([sheet.cell for sheet in train_sheets])
     if config.network == "cnn":
@@ -179,15 +181,15 @@ def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: st
 
 
 def _grown(potential: Potential, config: ModelConfig) -> Potential:
-    """The same energies by the network of `config`, if it is this one and further blocks, or this one equilibrated.
+    """The same energies by the network of `config`, if it is this one and further blocks, or this one with charge equilibration.
 
     The last layers of new blocks are zero, their first ones random, so that they are learned from the first step on.
     Charges begin as those of free atoms, and what adds to the energy by them is not in what it was.
     """
     old, count = potential.config, potential.config.blocks
-    equilibrated = (old.readout, config.readout) == ("plain", "equilibrated")
+    equilibrated = (old.readout, config.readout) == ("plain", "charge-equilibration")
     if equilibrated:
-        old = dataclasses.replace(old, readout="equilibrated")
+        old = dataclasses.replace(old, readout="charge-equilibration")
     if config.form != "convolutional" or config.first_blocks(count) != old.first_blocks(count):
         return potential
     network = build_model(config)

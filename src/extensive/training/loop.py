@@ -23,7 +23,7 @@ from extensive.models import Potential
 from extensive.models.equilibration import total_energy
 from extensive.models.functions import cuda_convolutions
 from extensive.training.augment import Sheet
-from extensive.training.charges import teaching_weight
+from extensive.training.charges import auxiliary_weight
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
 from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
 from extensive.training.optimizers import Muon
@@ -80,7 +80,7 @@ def _penalty(errors: Tensor, settings: TrainingSettings) -> Tensor:
 
 class Errors(NamedTuple):
     """Errors of a group: of total energies (B,), eV; of forces (A, 2), eV/Angstrom, where it has them; of charges (B,),
-    electrons, where they are taught, 0 of a structure that is taught none.
+    electrons, where they have an auxiliary loss, 0 of a structure that has none.
     """
 
     energies: Tensor
@@ -89,7 +89,7 @@ class Errors(NamedTuple):
 
 
 def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
-    """Errors of a group's structures; charges are taught in `training` only."""
+    """Errors of a group's structures; the auxiliary loss on charges is of `training` only."""
     atoms = group.atoms
     if group.forces is not None:
         atoms.positions.requires_grad_(True)
@@ -120,11 +120,11 @@ def _backward(
     units: LossUnits,
     settings: TrainingSettings,
     weight: float,
-    teaching: float = 0.0,
+    auxiliary: float = 0.0,
 ) -> Tensor:
     """Accumulate the gradient of a step's loss, a mean over `n_structures`, over some of its groups; their loss ().
 
-    `weight` is that of the energies at this step, `teaching` that of charges.
+    `weight` is that of the energies at this step, `auxiliary` that of charges.
     """
     n_components = 2 * n_atoms
     # A number would be waited for, while a GPU could be given more to do.
@@ -137,8 +137,8 @@ def _backward(
         if force_errors is not None:
             penalty = _penalty(force_errors / units.forces, settings).sum()
             loss = loss + settings.forces_weight * penalty / n_components
-        if charge_errors is not None and teaching:
-            loss = loss + teaching * charge_errors.square().sum() / n_structures
+        if charge_errors is not None and auxiliary:
+            loss = loss + auxiliary * charge_errors.square().sum() / n_structures
         loss.backward()
         total += loss.detach()
     return total
@@ -231,13 +231,13 @@ def train(
             step = epoch * per_epoch + index
             rate = settings.learning_rate * rate_factor(step, epochs * per_epoch, settings)
             weight = energy_weight(step, epochs * per_epoch, settings)
-            teaching = teaching_weight(step / (epochs * per_epoch))
+            auxiliary = auxiliary_weight(step / (epochs * per_epoch))
             for parameters in optimizer.param_groups:
                 parameters["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             groups = [_to(group, device) for group in groups]
             with cuda_convolutions(precision):
-                share = _backward(potential, groups, n_structures, n_atoms, units, settings, weight, teaching)
+                share = _backward(potential, groups, n_structures, n_atoms, units, settings, weight, auxiliary)
             shares.append(ranks.sum_gradients(potential.network.parameters(), share))
             if settings.clip_norm:
                 torch.nn.utils.clip_grad_norm_(potential.network.parameters(), settings.clip_norm)

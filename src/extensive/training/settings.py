@@ -40,7 +40,7 @@ class TrainingSettings:
     final_rate: float = 0.01
     ema: float = 0.99  # decay per step of the averaged weights that are validated and saved; 0 for none
     clip_norm: float = 0.0  # largest norm of a step's gradient; 0 for none
-    # electrons that carbon gives for each neighbour that it lacks, which an equilibrated network is taught
+    # electrons that carbon gives for each neighbour that it lacks, an auxiliary loss with charge equilibration
     edge_charge_e: float = 0.0
     augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)  # None: fixed images
     mixed_precision: bool = False  # TF32 in convolutions (10 bits of mantissa), on cuda only

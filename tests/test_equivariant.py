@@ -1,4 +1,4 @@
-"""Tied kernels: what a mirror does to the image it does to the features, and nothing to the energy."""
+"""Group-equivariant kernels: what a mirror does to the image it does to the features, and nothing to the energy."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import torch
 from extensive.errors import InputError
 from extensive.models import ModelConfig, Potential, build_model
 from extensive.models.config import READOUTS, SYMMETRIES
-from extensive.models.tied import GENERATORS, TiedConv, group_elements, quotients
+from extensive.models.equivariant import GENERATORS, EquivariantConv, group_elements, quotients
 from extensive.training.augment import Sheet, collate
 
 SMALL = ModelConfig(
@@ -26,7 +26,7 @@ SMALL = ModelConfig(
     dilations=(1, 2),
     head=(8,),
 )
-TIED = [symmetry for symmetry in SYMMETRIES if symmetry != "none"]
+BOUND = [symmetry for symmetry in SYMMETRIES if symmetry != "none"]
 
 
 def ready(symmetry, **changes):
@@ -75,10 +75,10 @@ def test_energy_is_the_same_for_what_the_layers_are_tied_by_and_for_nothing_else
         assert difference(network, images, pitch, images.flip(-1), wrong) > 1e-6
 
 
-@pytest.mark.parametrize("symmetry", TIED)
+@pytest.mark.parametrize("symmetry", BOUND)
 def test_features_of_a_mirrored_image_are_mirrored_and_exchanged_within_their_sets(symmetry):
     group = group_elements(symmetry)
-    layer = TiedConv(len(group), 2 * len(group), 3, 1, 1, symmetry).double()
+    layer = EquivariantConv(len(group), 2 * len(group), 3, 1, 1, symmetry).double()
     torch.nn.init.normal_(layer.free)
     torch.nn.init.normal_(layer.free_bias)
     table = quotients(group).tolist()
@@ -91,7 +91,7 @@ def test_features_of_a_mirrored_image_are_mirrored_and_exchanged_within_their_se
     assert layer.weight.numel() == len(group) * layer.free.numel()
 
 
-@pytest.mark.parametrize("symmetry", TIED)
+@pytest.mark.parametrize("symmetry", BOUND)
 def test_forces_of_a_mirrored_sheet_are_mirrored(symmetry):
     potential = Potential(ready(symmetry), dict.fromkeys(SMALL.channels, -1.0))
     rng = np.random.default_rng(3)

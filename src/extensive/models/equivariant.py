@@ -1,4 +1,4 @@
-"""Convolutions that have the symmetries of the square grid by construction: kernels tied over mirrored copies.
+"""Convolutions that have the symmetries of the square grid by construction: group-equivariant ones, whose kernels are shared over mirrored copies.
 
 Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), in the regular representation: channels come in
 sets of |G|, one for each element g of the group, channel c |G| + g. The kernel from channel (c', g') to (c, g) is
@@ -52,7 +52,7 @@ def pitch_maps(group: np.ndarray) -> np.ndarray:
     return np.stack([turned[..., 0, 0], turned[..., 1, 1], turned[..., 0, 1]], axis=1).astype(np.float32)
 
 
-class TiedConv(nn.Module):
+class EquivariantConv(nn.Module):
     """A convolution (no padding) whose `weight` and `bias` are made of fewer free ones; see the module's equation."""
 
     def __init__(
@@ -105,7 +105,7 @@ class TiedConv(nn.Module):
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation)
 
 
-class TiedLinear(nn.Module):
+class EquivariantLinear(nn.Module):
     """Linear in the pitch features, for channels in sets: the map of each channel is its set's, of turned features."""
 
     def __init__(self, features: int, sets: int, symmetry: str):
