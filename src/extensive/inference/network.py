@@ -37,7 +37,7 @@ class FoldedNetwork:
     """What patches of padded images add, equal to that of an EDNN whose form is 'convolutional'."""
 
     def __init__(self, network: EDNN, pitch: Tensor | None, dtype: torch.dtype, device: torch.device) -> None:
-        """`pitch`: features (2,) of the images to come or, of sheared pixels, (3,); None if it is not conditioned on them."""
+        """`pitch`: features (2,) of the images to come or, of sheared pixels, (3,); None without that condition."""
         self.stride, self.context_px, self.dtype = network.stride, network.context_px, dtype
         self.readout = network.config.readout
         trunk, double = network.tile_network, torch.float64

@@ -43,9 +43,10 @@ class ModelConfig:
     dilations: tuple[int, ...] | None = None  # of the blocks' 3x3 layers, one each; None: 1, no holes
     inner_widths: tuple[int, ...] | None = None  # channels of the same layers, one each; None: `width`
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
-    symmetry: str = "none"  # ednn 'convolutional': which symmetries its layers have by construction; see extensive.models.equivariant
-    # ednn 'convolutional': 'plain', 'density' (energy per atom times atoms in the patch) or 'charge-equilibration' (energy,
-    # charge and softness of tiles at one potential; see extensive.models.equilibration)
+    # ednn 'convolutional': which symmetries its layers have by construction; see extensive.models.equivariant
+    symmetry: str = "none"
+    # ednn 'convolutional': 'plain', 'density' (energy per atom times atoms in the patch) or 'charge-equilibration'
+    # (energy, charge and softness of tiles at one potential; see extensive.models.equilibration)
     readout: str = "plain"
 
     def __post_init__(self) -> None:

@@ -7,9 +7,9 @@ sites with electronegativity chi and hardness J gain when charge flows between t
     (sum_t q_t)^2 / (2 sum_t d_t),    q = chi / J,    d = 1 / J,
 
 which no sum over tiles is. A tile network with this readout gives three numbers for every tile: its energy, the
-charge q that it gives to the sheet, and its softness d > 0. The three sums double with the sheet, and so
-does the energy. Electrons of a sheet share a Fermi level at any distance: this is how a tile with a narrow context knows
-of the others.
+charge q that it gives to the sheet, and its softness d > 0. The three sums double with the sheet, and so does the
+energy. Electrons of a sheet share a Fermi level at any distance: this is how a tile with a narrow context knows of the
+others.
 """
 
 from __future__ import annotations

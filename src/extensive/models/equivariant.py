@@ -1,4 +1,4 @@
-"""Convolutions that have the symmetries of the square grid by construction: group-equivariant ones, whose kernels are shared over mirrored copies.
+"""Group-equivariant convolutions: symmetries of the square grid by kernels that are shared over mirrored copies.
 
 Cohen and Welling, Group Equivariant Convolutional Networks (ICML 2016), in the regular representation: channels come in
 sets of |G|, one for each element g of the group, channel c |G| + g. The kernel from channel (c', g') to (c, g) is

@@ -38,7 +38,8 @@ class PitchConv(nn.Module):
     ):
         """`gain` scales He-style initial weights; 0 starts the layer silent. `dilation`: pixels from tap to tap.
 
-        With a `symmetry` kernels are group-equivariant, and `scalars` says whether inputs, outputs are scalars; see `EquivariantConv`.
+        With a `symmetry` kernels are group-equivariant, and `scalars` says whether inputs, outputs are scalars; see
+        `EquivariantConv`.
         """
         super().__init__()
         if kernel < stride or (kernel - stride) % 2:

@@ -1,7 +1,7 @@
 """What strain does to a network's energy, at a fixed number of pixels.
 
 A strain moves atoms and pixels alike, so that an atom stays where it is among the pixels. What changes are the lengths
-and the angle of a pixel's steps: the image of each atom in units of pixels, and the features of the pixels that condition the network.
+and the angle of a pixel's steps: the image of each atom in units of pixels, and the features that condition it.
 Both depend on the steps P by P^T P alone, so that a rotation changes nothing.
 """
 

@@ -181,7 +181,7 @@ def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: st
 
 
 def _grown(potential: Potential, config: ModelConfig) -> Potential:
-    """The same energies by the network of `config`, if it is this one and further blocks, or this one with charge equilibration.
+    """The same energies by the network of `config`, if it is this one with further blocks or with charge equilibration.
 
     The last layers of new blocks are zero, their first ones random, so that they are learned from the first step on.
     Charges begin as those of free atoms, and what adds to the energy by them is not in what it was.
