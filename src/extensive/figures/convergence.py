@@ -1,5 +1,7 @@
 """Figure `convergence`: what each of the DFT settings costs in accuracy, of energies and of forces."""
 
+import textwrap
+
 import pandas as pd
 
 from extensive import keys
@@ -29,6 +31,15 @@ ENERGIES = (
     ("error_meV_per_atom", "energy differences in a family", BLACK),
     ("beside_elements_meV_per_atom", "across families, beside elements", RED),
 )
+# What the settings of a study are, with units.
+AXES = {
+    "electrons": "occupations, width (eV), k-points",
+    "grid": "points in the plane, spacing across",
+    "vacuum": "vacuum (\u00c5)",
+    "egg-box": "points, sheets shifted",
+    "density": "density (per electron)",
+    "all": "all settings",
+}
 FORCES = (("forces_meV_per_A", "forces", BLACK),)
 
 
@@ -64,7 +75,7 @@ def draw(convergence: pd.DataFrame) -> Drawing:
             axes.set_xlim(-0.6, len(settings) - 0.4)
             panel_title(axes, next(letters))
     for axes, study in zip(panels[1], studies):
-        axes.set_xlabel(study)
+        axes.set_xlabel(textwrap.fill(AXES.get(study, study), 22))
     panels[0, 0].set_ylabel("energy error (meV/atom)")
     panels[1, 0].set_ylabel("force error (meV/\u00c5)")
     handles = {label: h for axes in panels.ravel() for h, label in zip(*axes.get_legend_handles_labels())}

@@ -78,8 +78,9 @@ def _changed(settings: DFTSettings, changes: dict[str, Any]) -> DFTSettings:
 def shifted(atoms: Atoms, shift: float, settings: DFTSettings) -> Atoms:
     """A copy of a sheet, shifted by `shift` grid spacings along x and y (rounded to 1e-6 A)."""
     moved = atoms.copy()
-    spacing = atoms.cell.lengths()[:2] / grid_shape(atoms, settings)[:2]
-    moved.positions[:, :2] = np.round(moved.positions[:, :2] + shift * spacing, 6)
+    points = np.array(grid_shape(atoms, settings)[:2])
+    step = (atoms.cell.array[:2] / points[:, None]).sum(axis=0)
+    moved.positions[:, :2] = np.round(moved.positions[:, :2] + shift * step[:2], 6)
     return moved
 
 
@@ -130,7 +131,7 @@ def table(all_points: list[Point], results: list[dict[str, list[Atoms]]]) -> pd.
 
     Energies are root mean squares: the error is that of energy differences in a family; beside elements is what one
     energy for each element, the same in all families, leaves of the changes themselves. Forces are mean absolute
-    changes of components. Of shifted sheets the error is the spread of the energy, and there is nothing else.
+    changes of components. Of shifted sheets the errors are the spread of the energy and what shifts do to the forces.
     """
     last = {point.study: index for index, point in enumerate(all_points)}
     rows = []
@@ -161,7 +162,11 @@ def _per_atom(labelled: list[Atoms]) -> np.ndarray:
 
 
 def _shift_errors(labels: dict[str, list[Atoms]]) -> dict[str, np.ndarray]:
-    found = {system: np.array([np.ptp(_per_atom(sheets)), np.nan, np.nan]) for system, sheets in labels.items()}
+    """ERRORS in eV/atom and eV/A of each system, whose first sheet is the one that is not shifted, and of all."""
+    found = {}
+    for system, sheets in labels.items():
+        forces = np.stack([atoms.arrays[keys.REF_FORCES] for atoms in sheets])
+        found[system] = np.array([np.ptp(_per_atom(sheets)), np.nan, np.abs(forces[1:] - forces[0]).mean()])
     return {**found, keys.ALL_FAMILIES: np.mean(list(found.values()), axis=0)}
 
 
