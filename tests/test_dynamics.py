@@ -1,5 +1,7 @@
 """Molecular dynamics without GPAW: resumed to the bit, thermostatted, in the plane."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import units
@@ -32,17 +34,18 @@ def test_frames_know_their_parent_time_and_temperature_and_stay_in_the_plane():
     assert len({frame.info[keys.STRUCTURE_ID] for frame in frames}) == 4
 
 
-def test_the_thermostat_gives_the_right_potential_and_kinetic_energy():
-    """Equipartition on springs: kT / 2 in each of the 2 N degrees of freedom, less the centre of mass at rest."""
+@pytest.mark.parametrize("free", [False, True], ids=["plane", "space"])
+def test_the_thermostat_gives_the_right_potential_and_kinetic_energy(free):
+    """Equipartition on springs: kT / 2 in each of 2 N or 3 N degrees of freedom, less the centre of mass at rest."""
     start = sheet(5, 5)
     start.positions[:, :2] = np.round(start.positions[:, :2] / 0.5) * 0.5
     start.info |= {keys.DATASET: "springs", keys.STRUCTURE_ID: "springs-00000"}
-    frames = run_md(start, md=dynamics.Dynamics((300.0,), 2.0, 0.05, 400, 1))[100:]
+    frames = run_md(start, md=dynamics.Dynamics((300.0,), 2.0, 0.05, 400, 1, free))[100:]
     quantum = units.kB * 300.0
     masses = start.get_masses()[:, None]
     kinetic = [0.5 * (masses * (frame.arrays[dynamics.VELOCITIES] / dynamics.A_PER_PS) ** 2).sum() for frame in frames]
     potential = [frame.info[keys.REF_ENERGY] for frame in frames]
-    degrees = 2 * len(start) - 2
+    degrees = (3 if free else 2) * (len(start) - 1)
     assert np.mean(kinetic) == pytest.approx(0.5 * degrees * quantum, rel=0.05)
     assert np.mean(potential) == pytest.approx(0.5 * degrees * quantum, rel=0.05)
 
@@ -56,5 +59,6 @@ def test_another_seed_start_or_temperature_is_another_trajectory():
         for seed in (7, 8)
     }
     assert len(names) == 16
+    assert dynamics.trajectory_digest("sha256:a", replace(MD, out_of_plane=True), 0, 7) not in names
     longer = dynamics.Dynamics((300.0,), 2.0, 0.05, 500, 1)
     assert dynamics.trajectory_digest("sha256:a", longer, 0, 7) in names

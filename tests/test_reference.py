@@ -144,6 +144,24 @@ def test_grid_is_proportional_and_unchanged_by_strain():
     assert len(kpoint_list(own, PRODUCTION)) == 1
 
 
+def test_a_sheet_that_moves_out_of_its_plane_keeps_cell_grid_and_middle():
+    """So that the energy of a step differs from the last by what the atoms did, and not by the grid they lie on."""
+    flat = sheet(2, 1)
+    cells, grids, rng = set(), set(), np.random.default_rng(1)
+    for _ in range(5):
+        rippled = flat.copy()
+        heights = rng.uniform(-0.2, 0.2, len(rippled))
+        rippled.positions[:, 2] += heights - heights.mean()
+        prepared = with_vacuum(rippled, PRODUCTION)
+        cells.add(prepared.cell.lengths()[2])
+        grids.add(grid_shape(rippled, PRODUCTION))
+        assert prepared.positions[:, 2].mean() == pytest.approx(prepared.cell.lengths()[2] / 2)
+        assert prepared.positions[:, 2].min() >= PRODUCTION.vacuum_A
+    assert (len(cells), len(grids)) == (1, 1)
+    (points,) = {grid[2] for grid in grids}
+    assert cells.pop() / points == pytest.approx(2 * PRODUCTION.vacuum_A / grid_shape(flat, PRODUCTION)[2])
+
+
 def test_the_sheet_is_centred_in_the_settings_vacuum():
     prepared = with_vacuum(sheet(1, 1, height=30.0), PRODUCTION)
     assert prepared.cell[2, 2] == pytest.approx(6.4)

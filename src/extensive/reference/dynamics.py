@@ -1,8 +1,9 @@
-"""GPAW molecular dynamics of a sheet in its plane, of which every stored frame is a label.
+"""GPAW molecular dynamics of a sheet, of which every stored frame is a label.
 
 Langevin dynamics by the BAOAB splitting of Leimkuhler and Matthews (J. Chem. Phys. 138, 174102 (2013)), whose
-configurations are sampled right at large time steps; out-of-plane velocities are zero, so a flat sheet stays flat. The
-random numbers of a step depend only on (seed, trajectory, step): a resumed trajectory draws what an unbroken one does.
+configurations are sampled right at large time steps. Velocities out of the plane are zero, so that a flat sheet stays
+flat, unless `out_of_plane` sets all three coordinates free. The random numbers of a step depend only on (seed,
+trajectory, step): a resumed trajectory draws what an unbroken one does.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ class Dynamics:
     friction_per_fs: float
     frames: int
     save_every: int
+    out_of_plane: bool = False
 
     @classmethod
     def from_config(cls, section: dict[str, Any]) -> "Dynamics":
@@ -53,6 +55,8 @@ def trajectory_digest(start_digest: str, dynamics: Dynamics, index: int, seed: i
     value = asdict(dynamics)
     # More frames or other temperatures of other trajectories are no other trajectory.
     del value["frames"], value["temperatures_K"]
+    if not dynamics.out_of_plane:
+        del value["out_of_plane"]  # trajectories from before there was a choice say nothing
     value = {**value, "temperature_K": dynamics.temperature_K(index), "start": start_digest, "seed": seed}
     return "md:" + digest({**value, "index": index})
 
@@ -62,15 +66,14 @@ def generator(seed: int, dataset: str, index: int, step: int) -> np.random.Gener
     return np.random.default_rng([seed, int(digest(dataset)[:12], 16), index, step])
 
 
-def initial_velocities(atoms: Atoms, temperature_K: float, rng: np.random.Generator) -> np.ndarray:
-    """Maxwell-Boltzmann velocities (N, 3) in the plane, ASE units, without motion of the centre of mass."""
-    return _thermal(atoms, temperature_K, rng)
-
-
-def _thermal(atoms: Atoms, temperature_K: float, rng: np.random.Generator) -> np.ndarray:
+def thermal_velocities(
+    atoms: Atoms, temperature_K: float, rng: np.random.Generator, out_of_plane: bool = False
+) -> np.ndarray:
+    """Maxwell-Boltzmann velocities (N, 3), ASE units, in the plane unless free; the centre of mass is at rest."""
     masses = atoms.get_masses()[:, None]
     velocities = rng.normal(size=(len(atoms), 3)) * np.sqrt(units.kB * temperature_K / masses)
-    velocities[:, 2] = 0.0
+    if not out_of_plane:
+        velocities[:, 2] = 0.0
     return velocities - (masses * velocities).sum(axis=0) / masses.sum()
 
 
@@ -90,7 +93,7 @@ def run_trajectory(
     and velocities, so that the run goes on from it. Whatever `label` raises ends the trajectory.
     """
     dataset, parent = start.info[keys.DATASET], start.info[keys.STRUCTURE_ID]
-    temperature = dynamics.temperature_K(index)
+    temperature, free = dynamics.temperature_K(index), dynamics.out_of_plane
     time_step = dynamics.time_step_fs * units.fs
     decay = np.exp(-dynamics.friction_per_fs * dynamics.time_step_fs)
     if done:
@@ -98,22 +101,22 @@ def run_trajectory(
         velocities = done[-1].arrays[VELOCITIES] / A_PER_PS
     else:
         step = 0
-        velocities = initial_velocities(start, temperature, generator(seed, dataset, index, 0))
+        velocities = thermal_velocities(start, temperature, generator(seed, dataset, index, 0), free)
         current = label(start)
     masses = start.get_masses()[:, None]
     for frame in range(len(done), dynamics.frames):
         while step < (frame + 1) * dynamics.save_every:
             step += 1
-            velocities = velocities + 0.5 * time_step * _in_plane_forces(current) / masses
+            velocities = velocities + 0.5 * time_step * _forces(current, free) / masses
             moved = _bare(current)
             moved.positions += 0.5 * time_step * velocities
-            noise = _thermal(start, temperature, generator(seed, dataset, index, step))
+            noise = thermal_velocities(start, temperature, generator(seed, dataset, index, step), free)
             velocities = decay * velocities + np.sqrt(1.0 - decay**2) * noise
             moved.positions += 0.5 * time_step * velocities
             moved.positions = np.round(moved.positions, POSITION_DECIMALS)
             moved.info[keys.STRUCTURE_ID] = f"{parent}-f{frame:04d}"
             current = label(moved)
-            velocities = velocities + 0.5 * time_step * _in_plane_forces(current) / masses
+            velocities = velocities + 0.5 * time_step * _forces(current, free) / masses
             # What is stored is what the run goes on with, so that stopping changes nothing.
             stored = np.round(velocities * A_PER_PS, VELOCITY_DECIMALS) + 0.0
             velocities = stored / A_PER_PS
@@ -131,11 +134,12 @@ def run_trajectory(
         yield current
 
 
-def _in_plane_forces(labelled: Atoms) -> np.ndarray:
+def _forces(labelled: Atoms, out_of_plane: bool) -> np.ndarray:
     forces = labelled.arrays[keys.REF_FORCES].copy()
-    forces[:, 2] = 0.0
     # GPAW's grid breaks translational symmetry slightly; the sheet as a whole must not drift.
-    forces[:, :2] -= forces[:, :2].mean(axis=0)
+    forces -= forces.mean(axis=0)
+    if not out_of_plane:
+        forces[:, 2] = 0.0
     return forces
 
 

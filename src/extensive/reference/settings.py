@@ -19,6 +19,8 @@ GRID_MULTIPLE = 4
 LENGTH_STEP_A = 1e-6
 # Cell vectors that leave the plane by less lie in it (Angstrom).
 PLANE_A = 1e-9
+# Heights that differ by less are one.
+FLAT_A = 1e-6
 # Rectangular cell of graphene (Angstrom), for k-point and grid densities of cells without `supercell`.
 REFERENCE_CELL_A = (2.46, 2.46 * math.sqrt(3.0))
 
@@ -124,9 +126,15 @@ def grid_shape(atoms: Atoms, settings: DFTSettings) -> tuple[int, int, int]:
         lengths = [cell * per for cell, per in zip(REFERENCE_CELL_A, settings.grid_cells)]
         spacing = np.mean([length / points for length, points in zip(lengths, settings.grid_points)])
         counts = [_nearest_multiple(length / spacing) for length in atoms.cell.lengths()[:2]]
-    height = np.ptp(atoms.positions[:, 2]) + 2 * settings.vacuum_A
-    counts.append(_nearest_multiple(height / settings.z_spacing_A))
+    counts.append(_nearest_multiple((_height(atoms, settings) + 2 * settings.vacuum_A) / settings.z_spacing_A))
     return tuple(counts)
+
+
+def _height(atoms: Atoms, settings: DFTSettings) -> float:
+    """Room (A) for the heights of a sheet that is not flat, in whole steps of the grid: frames in a row share one."""
+    heights = atoms.positions[:, 2] - atoms.positions[:, 2].mean()
+    step = GRID_MULTIPLE * settings.z_spacing_A
+    return step * math.ceil(2 * np.abs(heights).max() / step - FLAT_A)
 
 
 def _nearest_multiple(points: float) -> int:
@@ -184,13 +192,15 @@ def _monkhorst_pack(counts: list[int]) -> np.ndarray:
 
 
 def with_vacuum(atoms: Atoms, settings: DFTSettings) -> Atoms:
-    """A copy of a sheet with the settings' own vacuum on either side and its atoms centred along z."""
+    """A copy of a sheet with at least the settings' vacuum on either side; the mean of its heights is the middle."""
     sheet = atoms.copy()
     sheet.info = {}
+    height = _height(atoms, settings) + 2 * settings.vacuum_A
+    sheet.cell[2] = (0.0, 0.0, height)
+    # Of a flat sheet all heights are one number, so that the place of atoms on the grid is the same for all.
     heights = sheet.positions[:, 2]
-    height = np.ptp(heights)
-    sheet.cell[2] = (0.0, 0.0, height + 2 * settings.vacuum_A)
-    sheet.positions[:, 2] += settings.vacuum_A - heights.min()
+    middle = heights.mean() if np.ptp(heights) > FLAT_A else heights.min()
+    sheet.positions[:, 2] += height / 2 - middle
     return sheet
 
 
