@@ -1,4 +1,4 @@
-"""Pages link to what is there."""
+"""Pages link to what is there, and are written in short sentences."""
 
 import re
 from pathlib import Path
@@ -39,3 +39,40 @@ def test_every_page_of_the_documentation_is_linked_from_somewhere():
     texts = {page: page.read_text() for page in PAGES}
     for page in ROOT.glob("docs/*.md"):
         assert any(page.name in text for other, text in texts.items() if other != page), page.name
+
+
+LONGEST_SENTENCE = 35  # words
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a page's paragraphs, items of lists and cells of tables; commands and headings are none."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    parts: list[str] = [""]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            parts += [*line.strip("|").split("|"), ""]
+        elif not line.strip() or line.startswith("#"):
+            parts.append("")
+        elif re.match(r"\s*(?:[-*]|\d+\.) ", line):
+            parts.append(line)
+        else:
+            parts[-1] += f" {line}"
+    # A colon or semicolon before a list of its own ends a thought as well.
+    ends = r"(?<=[.!?])\s+|(?<=[:;])\s+(?=[A-Z`\"(\[])"
+    return [sentence for part in parts for sentence in re.split(ends, part.strip()) if sentence]
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_sentences_are_short(page):
+    long = [sentence for sentence in sentences(page.read_text()) if len(sentence.split()) > LONGEST_SENTENCE]
+    assert not long
+
+
+def test_a_sentence_ends_where_it_ends():
+    text = "# Title\n\nOne two. Three\nfour: `Five` six\n\n- seven\n- eight\n\n"
+    text += "| nine ten | eleven. Twelve |\n\n```sh\nno\n```\n"
+    found = [sentence.strip(" -") for sentence in sentences(text)]
+    assert found == ["One two.", "Three four:", "`Five` six", "seven", "eight", "nine ten", "eleven.", "Twelve"]

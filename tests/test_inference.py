@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import numpy as np
 import pytest
@@ -256,19 +255,20 @@ def test_killed_process_is_resumed(tmp_path):
     save_model(tmp_path / "model", potential())
     checkpoint = tmp_path / "sums.json"
     code = f"""
-        import time
+        import os, signal
+        from pathlib import Path
         from extensive.inference import Engine, stream_energy
         from extensive.models import load_model
         from extensive.structures.sheet import PorousSheet
+        checkpoint = Path({str(checkpoint)!r})
+        def be_killed(*_):
+            if checkpoint.is_file():
+                os.kill(os.getpid(), signal.SIGKILL)
         engine = Engine(load_model({str(tmp_path / "model")!r}), threads=1, block_px=32)
-        stream_energy(engine, PorousSheet((2, 6)), {str(checkpoint)!r}, on_strip=lambda *_: time.sleep(0.2))
+        stream_energy(engine, PorousSheet((2, 6)), checkpoint, on_strip=be_killed)
     """
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
-    deadline = time.monotonic() + 60
-    while not checkpoint.is_file() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=600)
+    assert ended.returncode == -signal.SIGKILL
     engine, source = Engine(potential(), threads=1, block_px=32), PorousSheet((2, 6))
     result = stream_energy(engine, source, checkpoint)
     assert 0 < result.resumed_strips < result.strips
