@@ -1,5 +1,7 @@
 """Reference stage without GPAW: digests, k-points, grids, predicted densities, Lennard-Jones, convergence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -350,3 +352,17 @@ def test_the_lowest_bands_solve_the_generalized_eigenvalue_problem(real):
     np.testing.assert_allclose(energies, eigh(matrix, overlap, eigvals_only=True)[:7], atol=1e-10)
     np.testing.assert_allclose(matrix @ coefficients.T, overlap @ coefficients.T * energies, atol=1e-9)
     np.testing.assert_allclose(coefficients.conj() @ overlap @ coefficients.T, np.eye(7), atol=1e-10)
+
+
+def test_settings_say_what_labels_are():
+    old, new = (
+        replace(PRODUCTION, **change)
+        for change in (
+            {"smearing_eV": 0.6, "kpoints": (2, 2), "mirror_kpoints": False},
+            {"smearing_eV": 0.1, "kpoints": (4, 4), "mirror_kpoints": True, "occupations": "marzari-vanderbilt"},
+        )
+    )
+    assert "Fermi-Dirac occupations of 0.6 eV, 2x2 k-points for each 60 atoms, one for all" in old.in_words()
+    assert new.in_words() == (
+        "PBE, LCAO dzp, not spin-polarised, Marzari-Vanderbilt occupations of 0.1 eV, 4x4 k-points for each 60 atoms"
+    )

@@ -31,6 +31,13 @@ def caption_numbers(wildcards, output) -> dict:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def what_labels_are() -> str:
+    """A sentence for captions of accuracy figures; none where all labels are the user's own."""
+    if not GENERATED:
+        return ""
+    return f"DFT is GPAW: {DFTSettings.from_config(config['reference']['dft']).in_words()}."
+
+
 def predicted(model: str, *parts: str) -> dict:
     """Predictions of a model by set, of those that the configuration has, named as Python names."""
     return {

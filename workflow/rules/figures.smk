@@ -123,6 +123,7 @@ use rule figure_inputs as figure_cnn_accuracy with:
     params:
         module="cnn_accuracy",
         numbers=caption_numbers,
+        labels=what_labels_are(),
 
 
 use rule figure_inputs as figure_ednn_accuracy with:
@@ -138,6 +139,7 @@ use rule figure_inputs as figure_ednn_accuracy with:
     params:
         module="ednn_accuracy",
         numbers=caption_numbers,
+        labels=what_labels_are(),
 
 
 use rule figure_inputs as figure_interpolation with:
@@ -158,6 +160,7 @@ use rule figure_inputs as figure_interpolation with:
     params:
         module="interpolation",
         numbers=caption_numbers,
+        labels=what_labels_are(),
 
 
 use rule figure_inputs as figure_learning_curves with:
@@ -175,6 +178,7 @@ use rule figure_inputs as figure_learning_curves with:
     params:
         module="learning_curves",
         numbers=caption_numbers,
+        labels=what_labels_are(),
 
 
 use rule figure_inputs as figure_ablation with:
@@ -190,6 +194,7 @@ use rule figure_inputs as figure_ablation with:
     params:
         module="ablation",
         numbers=caption_numbers,
+        labels=what_labels_are(),
 
 
 use rule figure_inputs as figure_context with:
@@ -225,6 +230,7 @@ use rule figure_inputs as figure_calibration with:
         module="calibration",
         settings={"trainings": config["studies"]["seeds"]},
         numbers=caption_numbers,
+        labels=what_labels_are(),
 
 
 use rule figure_inputs as figure_convergence with:

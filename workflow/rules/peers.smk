@@ -98,6 +98,7 @@ rule figure_peers:
     params:
         module="peers",
         numbers=caption_numbers,
+        labels=what_labels_are(),
     message:
         "Figure {params.module}"
     script:

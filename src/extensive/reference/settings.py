@@ -58,6 +58,18 @@ class DFTSettings:
         """Settings from the `reference.dft` section of a configuration, lists made tuples."""
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in section.items()})
 
+    def in_words(self) -> str:
+        """What the labels are, for captions: functional, basis, occupations and k-points."""
+        basis = f"LCAO {self.basis}" if self.mode == "lcao" else self.mode
+        kind = self.occupations.replace("-", " ").title().replace(" ", "-")
+        points = "x".join(str(count) for count in self.kpoints)
+        some = "" if self.mirror_kpoints else ", one for all that the mirrors of a perfect sheet join"
+        atoms = 4 * math.prod(self.kpoint_cells)
+        return (
+            f"{self.xc}, {basis}, not spin-polarised, {kind} occupations of {self.smearing_eV:g} eV, "
+            f"{points} k-points for each {atoms} atoms{some}"
+        )
+
     def physical(self) -> dict[str, Any]:
         """What determines the converged result, JSON-able."""
         values = asdict(self)
