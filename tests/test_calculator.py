@@ -184,7 +184,7 @@ def test_what_the_network_cannot_know_is_refused_in_one_line(model, change, mess
 
 
 def quarter_turned(atoms):
-    """The same sheet turned by 90 degrees, clockwise."""
+    """The same sheet rotated by 90 degrees, clockwise."""
     lengths = atoms.cell.lengths()
     atoms.positions[:, :2] = np.stack([atoms.positions[:, 1], lengths[0] - atoms.positions[:, 0]], axis=1)
     atoms.set_cell([lengths[1], lengths[0], lengths[2]])
@@ -210,7 +210,7 @@ def test_a_sheet_that_lies_the_other_way_is_turned_for_a_network_that_met_none(t
 
 
 def test_a_sheet_of_several_directions_is_refused(tmp_path):
-    """Two grains: the halves of a sheet, one of them turned by 90 degrees, which is 30 to a honeycomb."""
+    """Two grains: the halves of a sheet, one of them rotated by 90 degrees, which is 30 to a honeycomb."""
     atoms, other = rattled((5, 4)), rattled((7, 3))
     quarter_turned(other)
     atoms.set_cell([atoms.cell[0, 0], other.cell[1, 1], 10.0], scale_atoms=True)

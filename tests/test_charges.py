@@ -60,7 +60,7 @@ def test_charges_go_with_sheets_into_their_batches():
     )
     assert [sheet.charge_e for sheet in sheets] == [1.5, None, -2.0]
     assert [repeat(sheet, 2, 3).charge_e for sheet in sheets] == [9.0, None, -12.0]
-    # Shifted, mirrored and turned, a sheet has the charge that it had.
+    # Shifted, mirrored and rotated, a sheet has the charge that it had.
     turning = Augmentation(transpose=False, rotation_deg=60.0, pitch=0.0)
     for seed in range(4):
         rule = ShapeRule(0.4, 2)

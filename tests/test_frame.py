@@ -49,7 +49,7 @@ def honeycomb(cells, amplitude_A=0.03, seed=0, height=15.0, symbols=("C", "C")):
 
 
 def turned_whole(atoms, rotation):
-    """The sheet turned in space by a rotation (3, 3)."""
+    """The sheet rotated in space by a rotation (3, 3)."""
     atoms = atoms.copy()
     positions = atoms.positions @ rotation.T
     atoms.set_cell(np.asarray(atoms.cell) @ rotation.T)
@@ -123,10 +123,10 @@ def test_turning_the_whole_turns_the_forces(model, cells, axis, degrees):
     """Rectangular, hexagonal (60 and 120 degrees) and chiral cells."""
     sheet, rotation = honeycomb(cells), rotation_about(axis, degrees)
     energy, forces = calculated(model, sheet)
-    turned = turned_whole(sheet, rotation)
-    placed = [Calculator(model, device="cpu").potentials[0].lay(atoms) for atoms in (sheet, turned)]
-    found, other = calculated(model, turned)
-    if np.allclose(placed[0].rotation, placed[1].rotation @ frame_turn(sheet, turned, rotation), atol=1e-9):
+    rotated = turned_whole(sheet, rotation)
+    placed = [Calculator(model, device="cpu").potentials[0].lay(atoms) for atoms in (sheet, rotated)]
+    found, other = calculated(model, rotated)
+    if np.allclose(placed[0].rotation, placed[1].rotation @ frame_turn(sheet, rotated, rotation), atol=1e-9):
         assert found == pytest.approx(energy, abs=1e-8)
         np.testing.assert_allclose(other, forces @ rotation.T, atol=1e-8)
     else:
@@ -136,9 +136,9 @@ def test_turning_the_whole_turns_the_forces(model, cells, axis, degrees):
     assert np.abs(other @ rotation[:, 2]).max() < 1e-9  # none across the sheet
 
 
-def frame_turn(sheet, turned, rotation):
-    """What turns the plane of `sheet` into that of `turned`, as (2, 2)."""
-    first, second = frame_of(sheet).axes, frame_of(turned).axes
+def frame_turn(sheet, rotated, rotation):
+    """What turns the plane of `sheet` into that of `rotated`, as (2, 2)."""
+    first, second = frame_of(sheet).axes, frame_of(rotated).axes
     return (second @ rotation @ first.T)[:2, :2]
 
 
@@ -240,10 +240,10 @@ def test_vacancies_and_edges_do_not_turn_a_sheet():
 
 def test_a_square_lattice_has_no_honeycomb_and_lies_along_its_cell():
     square = Atoms("C", cell=[1.5, 1.5, 15.0], pbc=True).repeat((4, 6, 1))
-    turned = turned_whole(square, rotation_about((0, 0, 1), 20.0))
-    frame = frame_of(turned)
+    rotated = turned_whole(square, rotation_about((0, 0, 1), 20.0))
+    frame = frame_of(rotated)
     assert frame.honeycomb is None
-    placed = place(frame, turned.numbers, choose_grid(frame, 0.4, 2))
+    placed = place(frame, rotated.numbers, choose_grid(frame, 0.4, 2))
     assert placed.upright
     assert sorted(placed.cell) == pytest.approx([6.0, 9.0])
 
@@ -254,10 +254,10 @@ def test_grids_of_any_cell_are_nearly_square_and_whole(cells):
     grid = choose_grid(frame, EDNN.pixel_size_A, 2)
     assert (grid.periods % 2 == 0).all()
     wanted = grid.cells @ frame.vectors / EDNN.pixel_size_A
-    turned = wanted @ np.array(
-        [[math.cos(grid.turn), math.sin(grid.turn)], [-math.sin(grid.turn), math.cos(grid.turn)]]
+    rotated = wanted @ np.array(
+        [[math.cos(grid.angle), math.sin(grid.angle)], [-math.sin(grid.angle), math.cos(grid.angle)]]
     )
-    assert distortion_of(turned, grid.periods) < 0.02
+    assert distortion_of(rotated, grid.periods) < 0.02
 
 
 # --- what is none --------------------------------------------------------------------------------------------------

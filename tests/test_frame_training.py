@@ -1,4 +1,4 @@
-"""Training on sheets of any cell: labels are turned with the atoms, and go with the sheets into every batch."""
+"""Training on sheets of any cell: labels are rotated with the atoms, and go with the sheets into every batch."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def potential(tmp_path_factory):
 
 
 def sheets_of(potential, cells=CELLS):
-    """Labelled by the potential itself, turned in space in several ways."""
+    """Labelled by the potential itself, rotated in space in several ways."""
     structures = [
         turned_whole(honeycomb(cell, seed=number), rotation_about((number, 1, 2), 35.0 * number))
         for number, cell in enumerate(cells)

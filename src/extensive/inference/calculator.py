@@ -87,7 +87,7 @@ def check_frame(
     grid = potential.grid_of(frame, name, most_atoms)
     if not extrapolate and grid.periods is None:
         _check_cell(np.linalg.norm(grid.cells @ frame.vectors, axis=1), potential, name)
-    check_bonds(frame, grid.turn, potential.metadata, name, extrapolate, knows_exchange(potential))
+    check_bonds(frame, grid.angle, potential.metadata, name, extrapolate, knows_exchange(potential))
     return grid
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from extensive.errors import InputError
-from extensive.images.placement import turns_of
+from extensive.images.placement import angles_of
 from extensive.structures.bonds import OVERLAP_A, summary
 from extensive.structures.frame import Frame, frame_of
 
@@ -61,7 +61,7 @@ def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
     sheet, and `closest_A`.
     """
     frames = [frame_of(atoms) for atoms in structures]
-    found = np.array([summary(frame.bonds, turns_of(frame, None)[0]) for frame in frames])
+    found = np.array([summary(frame.bonds, angles_of(frame, None)[0]) for frame in frames])
     if not np.isfinite(found).all():
         return {"bond_range_A": None, "closest_A": None, "bond_direction_range": None}
     low, high = found.min(axis=0).round(4).tolist(), found.max(axis=0).round(4).tolist()
@@ -69,14 +69,19 @@ def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
 
 
 def check_bonds(
-    frame: Frame, turn: float, metadata: Mapping[str, Any], name: str, extrapolate: bool = False, both_ways: bool = True
+    frame: Frame,
+    angle: float,
+    metadata: Mapping[str, Any],
+    name: str,
+    extrapolate: bool = False,
+    both_ways: bool = True,
 ) -> None:
     """Raise InputError for a sheet outside what the model of this metadata was trained on.
 
-    `turn`: what the sheet is turned by (radians) for the network. `both_ways`: the model takes a sheet whose x and y
+    `angle`: rotation of the sheet (radians) for the network. `both_ways`: the model takes a sheet whose x and y
     are exchanged as well as the sheet itself. Overlapping atoms are always refused; with `extrapolate` nothing else is.
     """
-    closest, mean, direction = summary(frame.bonds, turn)
+    closest, mean, direction = summary(frame.bonds, angle)
     if closest < OVERLAP_A:
         raise InputError(f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom")
     if extrapolate:

@@ -48,8 +48,8 @@ def pitch_maps(group: np.ndarray) -> np.ndarray:
     They are the entries xx, yy, xy of a symmetric matrix S, which becomes g^T S g.
     """
     basis = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [1, 0]]])
-    turned = np.einsum("gji,bjk,gkl->gbil", group, basis, group)
-    return np.stack([turned[..., 0, 0], turned[..., 1, 1], turned[..., 0, 1]], axis=1).astype(np.float32)
+    rotated = np.einsum("gji,bjk,gkl->gbil", group, basis, group)
+    return np.stack([rotated[..., 0, 0], rotated[..., 1, 1], rotated[..., 0, 1]], axis=1).astype(np.float32)
 
 
 class EquivariantConv(nn.Module):
@@ -106,7 +106,7 @@ class EquivariantConv(nn.Module):
 
 
 class EquivariantLinear(nn.Module):
-    """Linear in the pitch features, for channels in sets: the map of each channel is its set's, of turned features."""
+    """Linear in the pitch features, for channels in sets: the map of each channel is its set's, of rotated features."""
 
     def __init__(self, features: int, sets: int, symmetry: str):
         super().__init__()
@@ -115,5 +115,5 @@ class EquivariantLinear(nn.Module):
 
     def forward(self, pitch: Tensor) -> Tensor:
         """(..., 3) -> (..., sets |G|)."""
-        turned = torch.einsum("gij,...j->...gi", self.maps, pitch)
-        return self.linear(turned).transpose(-1, -2).flatten(-2)
+        rotated = torch.einsum("gij,...j->...gi", self.maps, pitch)
+        return self.linear(rotated).transpose(-1, -2).flatten(-2)

@@ -13,7 +13,7 @@ from extensive.errors import InputError
 from extensive.models.equivariant import EquivariantConv, EquivariantLinear
 from extensive.models.functions import silu, wrap_pad
 
-# Along x, along y, and the shear of the pixels, which only grids that a sheet is turned against have.
+# Along x, along y, and the shear of the pixels, which only grids that a sheet is rotated against have.
 PITCH_FEATURES = 3
 
 
@@ -76,7 +76,7 @@ class PitchConv(nn.Module):
         height, d = x.shape[-2], self.dilation
         if height >= d:
             return self.conv(wrap_pad(x, self.pad, twist=twist))
-        # Of an image lower than the distance from tap to tap (a turned one is often a single row) most padded rows
+        # Of an image lower than the distance from tap to tap (a rotated one is often a single row) most padded rows
         # would meet no tap: those that do are stacked, `height` of them to a tap.
         rows = tuple(tap * d + row - self.pad for tap in range(self.kernel) for row in range(height))
         padded = wrap_pad(x, self.pad, twist=twist, rows=rows)

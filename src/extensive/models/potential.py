@@ -102,7 +102,7 @@ class Potential(nn.Module):
         return rasterize_batch(batch, shape, self.config.channels, self.config.sigma_A)
 
     def oblique_images(self, batch: AtomBatch, matrices: Tensor, torus: Torus) -> tuple[Tensor, Tensor | None]:
-        """Images (B, C, H, W) of sheets turned against a grid of pixel steps (B, 2, 2), and pitch features (B, 3)."""
+        """Images (B, C, H, W) of sheets rotated against a grid of pixel steps (B, 2, 2), and pitch features (B, 3)."""
         weights = channel_weights(batch.numbers, self.config.channels, batch.positions.dtype)
         images = rasterize_oblique(batch.positions, weights, batch.index, matrices, torus, self.config.sigma_A)
         pitch = pixel_features(matrices, self.config.pixel_size_A).to(images) if self.config.pitch_channels else None

@@ -73,9 +73,9 @@ def order(steps: np.ndarray) -> complex:
     return complex(np.exp(6j * angles).mean()) if len(steps) else 0j
 
 
-def summary(found: BondList, turn: float = 0.0) -> Bonds:
-    """What bonds say of a sheet that is turned by `turn` radians; (inf, nan, nan) for a lone atom."""
+def summary(found: BondList, angle: float = 0.0) -> Bonds:
+    """What bonds say of a sheet that is rotated by `angle` radians; (inf, nan, nan) for a lone atom."""
     if not len(found.steps):
         return Bonds(float(found.nearest.min()), math.nan, math.nan)
-    direction = (order(found.steps) * np.exp(6j * turn)).real
+    direction = (order(found.steps) * np.exp(6j * angle)).real
     return Bonds(float(found.nearest.min()), float(np.linalg.norm(found.steps, axis=1).mean()), float(direction))

@@ -21,7 +21,7 @@ LATTICE = np.array([[1.0, 0.0], [0.5, math.sqrt(0.75)]])
 def unit_of(cell: Cell) -> np.ndarray:
     """Periods (2, 2) of one cell as rows of whole numbers of a1 and a2.
 
-    A chiral cell is spanned by n a1 + m a2 and the same turned by 60 degrees.
+    A chiral cell is spanned by n a1 + m a2 and the same rotated by 60 degrees.
     """
     if cell == RECTANGULAR:
         return np.array([[1, 0], [-1, 2]])

@@ -89,21 +89,21 @@ def stone_wales(atoms: Atoms, lattice_constant: float, rng: np.random.Generator)
     chosen = rng.integers(len(i))
     a, b, bond = int(i[chosen]), int(j[chosen]), vectors[chosen]
     centre = positions[a] + bond / 2
-    turned = np.array([-bond[1], bond[0]])
-    # a goes to -turned/2, b to +turned/2; coordinates are unwrapped around a, image vectors carry the rest.
-    moved = {a: centre - turned / 2, b: centre + turned / 2}
+    rotated = np.array([-bond[1], bond[0]])
+    # a goes to -rotated/2, b to +rotated/2; coordinates are unwrapped around a, image vectors carry the rest.
+    moved = {a: centre - rotated / 2, b: centre + rotated / 2}
     origin = {a: positions[a], b: positions[a] + bond}
     edges = []
     for p, q, v in zip(i, j, vectors, strict=True):
         p, q = int(p), int(q)
         if p in origin and not (q in origin and np.allclose(np.abs(v @ bond), length**2, atol=1e-6)):
             outer = origin[p] + v
-            owner = b if (outer - centre) @ turned > 0 else a
+            owner = b if (outer - centre) @ rotated > 0 else a
             edges.append((owner, q, outer - moved[owner]))
             edges.append((q, owner, moved[owner] - outer))
         elif p not in origin and q not in origin:
             edges.append((p, q, v))
-    edges += [(a, b, turned), (b, a, -turned)]
+    edges += [(a, b, rotated), (b, a, -rotated)]
 
     i = np.array([e[0] for e in edges])
     j = np.array([e[1] for e in edges])

@@ -1,4 +1,4 @@
-"""Lennard-Jones dimers placed and turned at random in a box; their energies are the reference stage's."""
+"""Lennard-Jones dimers placed and rotated at random in a box; their energies are the reference stage's."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """The frame of the networks: any flat periodic sheet in its own plane, and the way back to the user's axes.
 
 A file may hold a sheet in any description: a hexagonal, oblique or left-handed cell, vacuum along any axis, the whole
-turned in space, atoms on either side of a cell's boundary. `frame_of` finds the plane, its two period vectors and the
+rotated in space, atoms on either side of a cell's boundary. `frame_of` finds the plane, its two period vectors and the
 positions in it. Which way a honeycomb lies in that plane is said by its bonds; see `extensive.structures.direction`.
 """
 
@@ -38,7 +38,7 @@ class Frame:
     vectors: np.ndarray  # (2, 2) | rows: period vectors, Angstrom; the second is to the left of the first
     positions: np.ndarray  # (N, 2) | Angstrom
     across: np.ndarray | None  # (3,) | period vector across the sheet in the user's axes; None where it has none
-    aligned: bool  # an orthogonal cell whose axes are x and y: the plane's are the user's, and nothing is turned
+    aligned: bool  # an orthogonal cell whose axes are x and y: the plane's are the user's, and nothing is rotated
 
     def __len__(self) -> int:
         return len(self.positions)

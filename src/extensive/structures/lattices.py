@@ -63,16 +63,16 @@ def plane(atoms: Atoms) -> np.ndarray:
 
 
 def laid_along_x(atoms: Atoms) -> Atoms:
-    """The sheet turned so that its first period lies along x; itself if it does."""
+    """The sheet rotated so that its first period lies along x; itself if it does."""
     vectors = plane(atoms)
     if vectors[0, 1] == 0.0:
         return atoms
     turn = along_x(vectors)
     vectors = vectors @ turn
     vectors[0, 1] = 0.0
-    turned = sheet(atoms.positions[:, :2] @ turn, atoms.numbers, vectors)
-    turned.info.update(atoms.info)
-    return turned
+    rotated = sheet(atoms.positions[:, :2] @ turn, atoms.numbers, vectors)
+    rotated.info.update(atoms.info)
+    return rotated
 
 
 def graphene(

@@ -19,24 +19,24 @@ EXTENT_PER_RADIUS = {
 }
 
 
-def inside_pore(shape: str, offset: np.ndarray, radius: float, turned: bool) -> np.ndarray:
+def inside_pore(shape: str, offset: np.ndarray, radius: float, rotated: bool) -> np.ndarray:
     """Which points (N,) lie in a pore, given their offsets (N, 2) in A from its centre.
 
-    `radius` (A) is that of the circle of equal area, so that sizes compare across shapes. `turned` picks the
+    `radius` (A) is that of the circle of equal area, so that sizes compare across shapes. `rotated` picks the
     second orientation: slits along y, triangles pointing down, hexagons with armchair edges.
     """
     if shape == "circle":
         return np.hypot(offset[:, 0], offset[:, 1]) <= radius
     if shape == "hexagon":
-        angles = np.deg2rad([30.0, 90.0, 150.0]) + (np.pi / 6 if turned else 0.0)
+        angles = np.deg2rad([30.0, 90.0, 150.0]) + (np.pi / 6 if rotated else 0.0)
         normals = np.stack([np.cos(angles), np.sin(angles)])
         return np.max(np.abs(offset @ normals), axis=1) <= radius * np.sqrt(np.pi / (2 * np.sqrt(3)))
     if shape == "triangle":
-        angles = np.deg2rad([90.0, 210.0, 330.0]) + (np.pi if turned else 0.0)
+        angles = np.deg2rad([90.0, 210.0, 330.0]) + (np.pi if rotated else 0.0)
         normals = np.stack([np.cos(angles), np.sin(angles)])
         return np.max(offset @ normals, axis=1) <= radius * np.sqrt(np.pi / (3 * np.sqrt(3)))
     width = radius * np.sqrt(np.pi / SLIT_ASPECT)
-    along, across = (1, 0) if turned else (0, 1)
+    along, across = (1, 0) if rotated else (0, 1)
     return (np.abs(offset[:, along]) <= SLIT_ASPECT * width / 2) & (np.abs(offset[:, across]) <= width / 2)
 
 
@@ -62,9 +62,9 @@ def porous(atoms: Atoms, shape: str, radius: float, cutoff: float, rng: np.rando
     """
     vectors = plane(atoms)
     while True:
-        centre, turned = rng.uniform(size=2) @ vectors, bool(rng.integers(2))
+        centre, rotated = rng.uniform(size=2) @ vectors, bool(rng.integers(2))
         offset = periodic_offset(atoms.positions[:, :2], centre, vectors)
-        mask = inside_pore(shape, offset, radius, turned)
+        mask = inside_pore(shape, offset, radius, rotated)
         if mask.any():
             break
     cut = prune(atoms[~mask], cutoff)

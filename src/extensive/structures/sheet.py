@@ -50,10 +50,10 @@ def pore_blocks(lattice_constant: float) -> list[np.ndarray]:
     cell = block.cell.lengths()[:2]
     variants = []
     for shape in pores.SHAPES:
-        for radius, turned in product(PORE_RADII_A, (False, True)):
+        for radius, rotated in product(PORE_RADII_A, (False, True)):
             centre = cell / 2 + rng.uniform(-1, 1, size=2) * PORE_JITTER_A
             offset = periodic_offset(block.positions[:, :2], centre, np.diag(cell))
-            inside = pores.inside_pore(shape, offset, radius, turned)
+            inside = pores.inside_pore(shape, offset, radius, rotated)
             # Block edges are never cut, so pruning one periodic block is pruning the whole sheet.
             variants.append(pores.prune(block[~inside], bond_cutoff(lattice_constant)).positions[:, :2].copy())
     return variants

@@ -2,7 +2,7 @@
 
 Energy is unchanged by a rigid shift, a mirror, an exchange of the two axes, a repetition of the cell (per
 atom), and by the choice of the pixel grid. All of it is done to the atoms before they become an image, so
-nothing is interpolated, and forces turn with the atoms.
+nothing is interpolated, and forces rotate with the atoms.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Sheet:
     forces: np.ndarray | None = None  # (N, 2) | eV/Angstrom
     charge_e: float | None = None  # electrons, of the auxiliary loss
     image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
-    pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is turned against
+    pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is rotated against
     # (2, 2) | of a cell that is no rectangle: its period vectors in these pixels, rows (x, y); `cell` is their lengths
     periods: np.ndarray | None = None
 
@@ -40,8 +40,8 @@ class Augmentation:
     translations: bool = True
     mirrors: bool = True
     transpose: bool = True
-    rotation_deg: float = 0.0  # turns by multiples of this angle; 0 for none
-    rotate_until: float = 1.0  # this fraction of the training turns sheets; the rest fits them as evaluation sees them
+    rotation_deg: float = 0.0  # rotations by multiples of this angle; 0 for none
+    rotate_until: float = 1.0  # this fraction of the training rotates sheets; the rest has them as evaluation does
     pitch: float = 0.04  # the pixel grid may be finer or coarser by up to this fraction, per axis; 0 for none
 
 
@@ -56,7 +56,7 @@ def _wrapped(sheet: Sheet, positions: np.ndarray) -> np.ndarray:
 
 
 def mirror(sheet: Sheet, axis: int) -> Sheet:
-    """Mirror the coordinate `axis` (0 for x, 1 for y); forces turn with it."""
+    """Mirror the coordinate `axis` (0 for x, 1 for y); forces rotate with it."""
     signs = np.ones(2)
     signs[axis] = -1.0
     forces = None if sheet.forces is None else sheet.forces * signs

@@ -19,7 +19,7 @@ from extensive.structures.frame import frame_of
 from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_angle, draw_pitch
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import count_elements
-from extensive.training.rotate import turned_batch
+from extensive.training.rotate import rotated_batch
 
 # A validation batch holds no more than this many structures, so that memory stays that of training.
 EVALUATION_BATCH = 16
@@ -41,7 +41,7 @@ class Group:
     counts: torch.Tensor  # (B,) | atoms
     charges: torch.Tensor | None = None  # (B,) | electrons, nan of those without an auxiliary loss; None where all are
     images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
-    torus: Torus | None = None  # of sheets that are turned against their grid
+    torus: Torus | None = None  # of sheets that are rotated against their grid
     pixels: torch.Tensor | None = None  # (B, 2, 2) | and the steps of its pixels, Angstrom
 
 
@@ -136,7 +136,7 @@ def attach_images(
 def group_by_shape(
     sheets: Sequence[Sheet], shapes: Sequence[tuple[int, int]], torus: Torus | None = None
 ) -> list[Group]:
-    """Batches of equal image shape, in order of first appearance; `torus` where all are turned against one grid."""
+    """Batches of equal image shape, in order of first appearance; `torus` where all are rotated against one grid."""
     members: dict[tuple[int, int], list[Sheet]] = {}
     for sheet, shape in zip(sheets, shapes):
         members.setdefault(shape, []).append(sheet)
@@ -194,11 +194,11 @@ def training_batches(
             turning = augmentation.rotation_deg if progress < augmentation.rotate_until else 0.0
             pitch, angle = draw_pitch(augmentation.pitch, rng), draw_angle(turning, rng)
             plain = [sheet for sheet in chosen if sheet.periods is None]
-            turned = None
+            rotated = None
             if angle and plain and same_cell(plain):
-                turned = turned_batch(plain, angle, pitch * shape_of.pixel_size_A, shape_of.multiple)
-            if turned is not None:
-                plain, torus = turned
+                rotated = rotated_batch(plain, angle, pitch * shape_of.pixel_size_A, shape_of.multiple)
+            if rotated is not None:
+                plain, torus = rotated
                 chosen = [*plain, *chosen[len(plain) :]]
                 shapes = [torus.shape] * len(plain)
             else:
@@ -234,7 +234,7 @@ def cut_batches(order: Sequence[int], kinds: Sequence[int], size: int) -> Iterat
     """`order` cut into batches of one kind each, as soon as there are enough of it; what is left over comes last.
 
     As many batches as if there were one kind, whose batches these are. A single sheet of another shape would make its
-    batch several pieces, and none of them could be turned.
+    batch several pieces, and none of them could be rotated.
     """
     waiting: dict[int, list[int]] = {}
     for i in order:

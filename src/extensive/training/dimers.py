@@ -1,7 +1,7 @@
 """Lennard-Jones dimers: a small CNN reads energy and separation off 2D and 3D images.
 
 Ryczko et al., Comput. Mater. Sci. 149, 134 (2018). A dimer's energy and separation do not depend on where it
-lies or how it is turned, so each is placed and turned anew every time it is shown. Trained on a range of
+lies or how it is rotated, so each is placed and rotated anew every time it is shown. Trained on a range of
 separations, tested inside it and, as extrapolation, outside.
 """
 
@@ -70,7 +70,7 @@ def draw_images(config: ModelConfig, positions: np.ndarray, box_A: float) -> Ten
 def place(
     separations: np.ndarray, dimensions: int, box_A: float, margin_A: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Positions (B, 2, D) of dimers of these separations, placed and turned at random within the margins."""
+    """Positions (B, 2, D) of dimers of these separations, placed and rotated at random within the margins."""
     direction = rng.normal(size=(len(separations), dimensions))
     half = 0.5 * separations[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     reach = margin_A + np.abs(half)

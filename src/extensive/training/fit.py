@@ -65,7 +65,7 @@ def train_model(
     if turns and (config.network, config.form) != ("ednn", "convolutional"):
         raise InputError(
             f"models.{name}: training.augmentation.rotation_deg needs an ednn with tile_network: convolutional;"
-            " images of a fixed size or of whole tiles cannot be turned"
+            " images of a fixed size or of whole tiles cannot be rotated"
         )
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
     missing = [member for part in FITTED for member in splits[part] if member not in by_id]

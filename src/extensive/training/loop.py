@@ -95,16 +95,16 @@ def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
         atoms.positions.requires_grad_(True)
     if group.torus is not None:
         images, pitch = potential.oblique_images(atoms, group.pixels, group.torus)
-        turned = {"twist": group.torus.twist}
+        rotated = {"twist": group.torus.twist}
     else:
         images = potential.images(atoms, group.shape) if group.images is None else group.images
-        pitch, turned = potential.pitch(atoms, group.shape), {}
+        pitch, rotated = potential.pitch(atoms, group.shape), {}
     charges = None
     if training and group.charges is not None:
-        sums = potential.network.sums(images, pitch, **turned)
+        sums = potential.network.sums(images, pitch, **rotated)
         output, charges = total_energy(sums), torch.where(group.charges.isnan(), 0.0, sums[:, 1] - group.charges)
     else:
-        output = potential.network(images, pitch, **turned)
+        output = potential.network(images, pitch, **rotated)
     energies = potential.energy_shift_eV + potential.energy_scale_eV * output
     if group.forces is None:
         return Errors(energies - group.energies, None, charges)

@@ -1,7 +1,7 @@
-"""Sheets turned by any angle: an exact symmetry of the energy that a square pixel grid hides.
+"""Sheets rotated by any angle: an exact symmetry of the energy that a square pixel grid hides.
 
-A honeycomb looks the same after a turn by 60 degrees, but its defects, pores and interfaces do not: turned sheets show
-the network each of their orientations. See `extensive.images.oblique` for the grid that makes a turned sheet periodic.
+A honeycomb looks the same after a rotation by 60 degrees, but its defects, pores and interfaces do not. Rotated sheets
+show the network each of their orientations. See `extensive.images.oblique` for the grid that makes one periodic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from extensive.training.augment import Sheet
 
 
 def cell_vectors(cell: np.ndarray, angle: float) -> np.ndarray:
-    """Vectors (2, 2), as rows, of an orthogonal cell (2,) turned by `angle` radians."""
+    """Vectors (2, 2), as rows, of an orthogonal cell (2,) rotated by `angle` radians."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, sine], [-sine, cosine]]) * np.asarray(cell)[:, None]
 
@@ -31,7 +31,7 @@ def polar(vectors_A: np.ndarray, vectors_px: np.ndarray) -> tuple[np.ndarray, np
 
 
 def choose_vectors(cell: np.ndarray, angle: float, pitch_A: np.ndarray, multiple: int) -> np.ndarray | None:
-    """The grid for a `cell` (2,) turned by about `angle` whose pixels are nearest to `pitch_A` (2,) along x and y.
+    """The grid for a `cell` (2,) rotated by about `angle` whose pixels are nearest to `pitch_A` (2,) along x and y.
 
     It is given by the period vectors n1, n2 in pixels, as rows (2, 2), each (x, y): multiples of `multiple`, so that
     strided layers fit. None if all are too distorted.
@@ -52,10 +52,10 @@ def choose_vectors(cell: np.ndarray, angle: float, pitch_A: np.ndarray, multiple
     return best
 
 
-def turned(sheet: Sheet, angle: float, vectors_px: np.ndarray) -> Sheet:
-    """`sheet` turned onto the grid of period `vectors_px`; positions and forces turn, `pixels_A` holds its steps."""
+def rotated(sheet: Sheet, angle: float, vectors_px: np.ndarray) -> Sheet:
+    """`sheet` rotated onto the grid of period `vectors_px`; positions and forces rotate, `pixels_A` holds its steps."""
     rotation, steps = polar(cell_vectors(sheet.cell, angle), vectors_px)
-    # First by the angle, then back by what the rounding of the grid has turned.
+    # First by the angle, then back by what the rounding of the grid has rotated.
     whole = rotation.T @ cell_vectors(np.ones(2), angle).T
     return replace(
         sheet,
@@ -65,11 +65,11 @@ def turned(sheet: Sheet, angle: float, vectors_px: np.ndarray) -> Sheet:
     )
 
 
-def turned_batch(
+def rotated_batch(
     sheets: Sequence[Sheet], angle: float, pitch_A: np.ndarray, multiple: int
 ) -> tuple[list[Sheet], Torus] | None:
-    """All sheets of a batch on one turned grid, and one period of it; None where there is none that fits."""
+    """All sheets of a batch on one rotated grid, and one period of it; None where there is none that fits."""
     vectors = choose_vectors(np.mean([sheet.cell for sheet in sheets], axis=0), angle, pitch_A, multiple)
     if vectors is None:
         return None
-    return [turned(sheet, angle, vectors) for sheet in sheets], torus_of(vectors)
+    return [rotated(sheet, angle, vectors) for sheet in sheets], torus_of(vectors)
