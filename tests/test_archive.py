@@ -302,7 +302,10 @@ def test_the_audit_draws_the_same_labels_and_finds_a_wrong_one(archive):
     assert [atoms.info[keys.STRUCTURE_ID] for atoms in drawn] == [
         atoms.info[keys.STRUCTURE_ID] for atoms in audit.draw(read(archive), PRODUCTION, 2, 60, seed=1)
     ]
-    audit.check(audit.compare(drawn, spring_label), 0.1)
+    rows = audit.compare(drawn, spring_label)
+    audit.check(rows, 0.1)
+    assert [tuple(row) for row in rows] == [audit.AUDIT_COLUMNS] * 2
+    assert not any(row["own_sums"] for row in rows)
 
     def off(atoms):
         label = spring_label(atoms)

@@ -93,14 +93,14 @@ def test_faster_sums_give_gpaws_own_numbers(monkeypatch, kpoint):
     np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
 
-def test_sums_for_all_kpoints_together_give_gpaws_own_numbers(monkeypatch):
+def test_sums_for_all_kpoints_together_give_gpaws_own_numbers():
     """Twelve k-points, some of them real, in a cell whose functions reach into the next but one."""
     (atoms,) = dataset("hbn", displacement_A=[0.05, 0.05])
     cold = replace(SETTINGS, kpoints=(3, 4), occupations="marzari-vanderbilt", smearing_eV=0.3, vacuum_A=4.0)
     fast = Labeller(cold, reuse=False).label(atoms)
     assert json.loads(fast.info[keys.REF_RECORD])["kpoints_irreducible"] > 4
-    without_faster_sums(monkeypatch)
-    own = Labeller(cold, reuse=False).label(atoms)
+    own = Labeller(cold, reuse=False, own_sums=True).label(atoms)
+    assert [json.loads(label.info[keys.REF_RECORD])["arithmetic"] for label in (fast, own)] == [arithmetic.VERSION, 0]
     assert energy(fast) == pytest.approx(energy(own), abs=2e-8)
     np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
@@ -212,6 +212,20 @@ def test_a_predicted_start_changes_nothing_but_the_number_of_iterations():
     assert records[0]["iterations"] < records[1]["iterations"]
     assert energy(predicted) == pytest.approx(energy(alone), abs=1e-4 * len(atoms))
     assert np.abs(predicted.arrays[keys.REF_FORCES] - alone.arrays[keys.REF_FORCES]).max() < 0.01
+
+
+def test_a_calculator_that_began_with_coarser_kpoints_is_used_again():
+    (atoms,) = dataset(supercell=(2, 1), displacement_A=[0.05, 0.05])
+    settings = replace(SETTINGS, kpoints=(4, 4), kpoint_cells=(2, 1), start_kpoints=(2, 2), density_convergence=1e-6)
+    moved = atoms.copy()
+    moved.positions[0, 0] += 0.02
+    again, fresh = Labeller(settings), Labeller(settings, reuse=False)
+    again.label(atoms)
+    labels = [labeller.label(moved) for labeller in (again, fresh)]
+    records = [json.loads(label.info[keys.REF_RECORD]) for label in labels]
+    assert [record["reused"] for record in records] == [True, False]
+    assert energy(labels[0]) == pytest.approx(energy(labels[1]), abs=1e-6)
+    np.testing.assert_allclose(labels[0].arrays[keys.REF_FORCES], labels[1].arrays[keys.REF_FORCES], atol=1e-3)
 
 
 def test_what_does_not_converge_is_tried_again_and_then_refused_with_its_reason(monkeypatch):

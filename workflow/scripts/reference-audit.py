@@ -6,7 +6,7 @@ from extensive.io import atomic_path
 from extensive.paths import LABELS
 from extensive.reference import audit
 from extensive.reference.archive import Archive
-from extensive.reference.calculation import LabelFailed, prepare_serial_process
+from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import Store
 from extensive.reference.settings import DFTSettings
 from logged import logged
@@ -18,8 +18,13 @@ with logged(snakemake, LabelFailed, append=True):
     archive.refresh()
     count = labels["audit"] if labels["archive"] else 0
     drawn = audit.draw(archive, settings, count, labels["audit_largest_atoms"], snakemake.params.seed)
-    # Finished ones are kept on disk; without the archive, so that each is computed.
-    rows = audit.compare(drawn, Store(snakemake.params.store, None, settings, []).label)
+    own = min(labels["audit_own_sums"], len(drawn))
+    rows = []
+    for part, own_sums in ((drawn[:own], True), (drawn[own:], False)):
+        # Finished ones are kept on disk; without the archive, so that each is computed.
+        folder = f"{snakemake.params.store}{'-own-sums' if own_sums else ''}"
+        labeller = Labeller(settings, own_sums=own_sums)
+        rows += audit.compare(part, Store(folder, None, settings, [], labeller).label)
     audit.check(rows, labels["audit_tolerance_meV_per_atom"])
     with atomic_path(snakemake.output[0]) as temporary:
         pd.DataFrame(rows, columns=audit.AUDIT_COLUMNS).to_csv(temporary, index=False)

@@ -1,6 +1,6 @@
 """All that replaces GPAW's own sums, in one place: the same numbers, sooner (tests hold the two together).
 
-`VERSION` is part of the record of each label that is made with it.
+`VERSION` is part of the record of each label that is made with it; 0 are GPAW's own sums.
 """
 
 from collections.abc import Iterator

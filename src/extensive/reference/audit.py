@@ -21,6 +21,7 @@ AUDIT_COLUMNS = (
     "energy_recomputed_eV",
     "difference_meV_per_atom",
     "largest_force_difference_meV_per_A",
+    "own_sums",
 )
 
 
@@ -43,7 +44,10 @@ def draw(archive: Archive, settings: DFTSettings, count: int, largest_atoms: int
 
 
 def compare(archived: list[Atoms], label: Callable[[Atoms], Atoms]) -> list[dict[str, Any]]:
-    """Compute each archived label again with `label`; one row (AUDIT_COLUMNS) each."""
+    """Compute each archived label again with `label`; one row (AUDIT_COLUMNS) each.
+
+    Own sums are those of GPAW itself, without what this package puts in their place.
+    """
     rows = []
     for old in archived:
         bare = old.copy()
@@ -62,6 +66,7 @@ def compare(archived: list[Atoms], label: Callable[[Atoms], Atoms]) -> list[dict
                 "energy_recomputed_eV": energies[1],
                 "difference_meV_per_atom": (energies[1] - energies[0]) / len(old) * keys.MEV_PER_EV,
                 "largest_force_difference_meV_per_A": float(forces) * keys.MEV_PER_EV,
+                "own_sums": record_of(new).get("arithmetic") == 0,
             }
         )
     return rows

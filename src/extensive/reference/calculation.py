@@ -1,5 +1,6 @@
 """One GPAW label: energy, forces, components and the record of how they were found."""
 
+import contextlib
 import ctypes
 import json
 import math
@@ -158,10 +159,19 @@ class Labeller:
     The density of earlier structures of the same species, cell and grid predicts that of the next: see prediction.py.
     """
 
-    def __init__(self, settings: DFTSettings, reuse: bool = True, parallel: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        settings: DFTSettings,
+        reuse: bool = True,
+        parallel: dict[str, Any] | None = None,
+        own_sums: bool = False,
+    ) -> None:
         self.settings = settings
         self.reuse = reuse
         self.parallel = parallel
+        # GPAW's own arithmetic, to compare with.
+        self.sums = contextlib.nullcontext if own_sums else arithmetic.faster_sums
+        self.arithmetic = 0 if own_sums else arithmetic.VERSION
         self._calculator: Any = None
         self._shape: tuple = ()
         self._predictor = DensityPredictor()
@@ -192,13 +202,13 @@ class Labeller:
                 self.forget()  # free the old one's memory first
             started, coarse_iterations = time.perf_counter(), 0
             try:
-                with arithmetic.faster_sums(), right_fermi_level():
+                with self.sums(), right_fermi_level():
                     if reused:
                         self._predictor.move(self._calculator, sheet)
                     else:
-                        self._calculator = new_calculator(atoms, self.settings, mixer, max_iterations, self.parallel)
-                        self._calculator.create_new_calculation(sheet)
-                        coarse_iterations = self._start(atoms, sheet, mixer, max_iterations)
+                        self._calculator, coarse_iterations = begin(
+                            atoms, self.settings, mixer, max_iterations, self.parallel
+                        )
                     result = _converge(self._calculator, sheet)
                     if self.reuse:
                         self._predictor.remember(self._calculator)
@@ -222,7 +232,7 @@ class Labeller:
                 "attempts": len(reasons) + 1,
                 "reused": reused,
                 "mixer": list(mixer),
-                "arithmetic": arithmetic.VERSION,
+                "arithmetic": self.arithmetic,
                 "kpoints_irreducible": result["kpoints"],
                 "grid_points": list(grid_shape(atoms, self.settings)),
             }
@@ -235,29 +245,42 @@ class Labeller:
             )
         raise LabelFailed("; ".join(reasons))
 
-    def _start(self, atoms: Atoms, sheet: Atoms, mixer: Sequence[float], max_iterations: int) -> int:
-        """Give the new calculator the density of the coarser k-points; the number of iterations that took."""
-        if self.settings.start_kpoints is None or self.parallel is not None:
-            return 0
-        coarse = new_calculator(atoms, self.settings, mixer, max_iterations, coarse=True)
-        coarse.create_new_calculation(sheet)
-        use_single_precision(coarse.dft.scf_loop.hamiltonian.basis)
-        iterations = _iterate(coarse)
-        hand_over(coarse, self._calculator)
-        found, dft = coarse.dft.density, self._calculator.dft
-        dft.density.nt_sR.data[:] = found.nt_sR.data
-        dft.density.D_asii.data[:] = found.D_asii.data
-        # What follows from the density alone is the same for both.
-        dft.potential, dft.energies = coarse.dft.potential, coarse.dft.energies
-        return iterations
-
     def forget(self) -> None:
         """Drop the calculator and what was learnt from earlier structures."""
         self._calculator = None
         self._predictor.forget()
 
 
-def _iterate(calculator: Any) -> int:
+def begin(
+    atoms: Atoms,
+    settings: DFTSettings,
+    mixer: Sequence[float],
+    max_iterations: int,
+    parallel: dict[str, Any] | None = None,
+) -> tuple[Any, int]:
+    """A calculator for `atoms` with a density to start from, and the number of iterations that finding it took.
+
+    The density is that of the coarser k-points where the settings name some and this process is alone, else of atoms.
+    """
+    sheet = with_vacuum(atoms, settings)
+    calculator = new_calculator(atoms, settings, mixer, max_iterations, parallel)
+    calculator.create_new_calculation(sheet)
+    if settings.start_kpoints is None or parallel is not None:
+        return calculator, 0
+    coarse = new_calculator(atoms, settings, mixer, max_iterations, coarse=True)
+    coarse.create_new_calculation(sheet)
+    use_single_precision(coarse.dft.scf_loop.hamiltonian.basis)
+    iterations = iterate(coarse)
+    hand_over(coarse, calculator)
+    found, dft = coarse.dft.density, calculator.dft
+    dft.density.nt_sR.data[:] = found.nt_sR.data
+    dft.density.D_asii.data[:] = found.D_asii.data
+    # What follows from the density alone is the same for both.
+    dft.potential, dft.energies = coarse.dft.potential, coarse.dft.energies
+    return calculator, iterations
+
+
+def iterate(calculator: Any) -> int:
     """Run to self-consistency from the density that the calculation has; the number of iterations.
 
     GPAW's own loop would set a new calculation up once more.
@@ -270,7 +293,7 @@ def _iterate(calculator: Any) -> int:
 
 def _converge(calculator: Any, sheet: Atoms) -> dict[str, Any]:
     """Run GPAW to self-consistency; energies in eV, forces (N, 3) in eV/A."""
-    iterations = _iterate(calculator)
+    iterations = iterate(calculator)
     dft = calculator.dft
     dft.calculate_energy()
     energies = dft.energies

@@ -41,22 +41,23 @@ class _Continued:
 
     def __init__(self, mixer: Any) -> None:
         self.mixer = mixer
+        self.resets = 0
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.mixer, name)
 
     def reset(self) -> None:
-        if self.calls:
+        self.resets += 1
+        if self.resets > 1:  # the next calculation, of atoms that have moved
             self.mixer.reset()
 
     def mix(self, density: Any) -> float:
         self.calls += 1
-        if self.calls == 1:  # of the density that the last entry is
-            return np.inf
-        if self.calls == 2:
-            return self._first(density)
-        return self.mixer.mix(density)
+        if self.resets > 1 or self.calls > 2:
+            return self.mixer.mix(density)
+        # The first call is of the density that the memory ends with.
+        return np.inf if self.calls == 1 else self._first(density)
 
     def _first(self, density: Any) -> float:
         """Shift all residuals by the difference that the k-points make, then mix as always."""

@@ -15,10 +15,10 @@ import numpy as np
 from extensive.errors import InputError
 from extensive.io import read_json, write_json
 from extensive.reference.arithmetic import faster_sums
-from extensive.reference.calculation import new_calculator, prepare_serial_process
+from extensive.reference.calculation import begin, iterate, prepare_serial_process
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.parallel import RanksFailed, irreducible_kpoints, join_ranks, run_ranks, split_ranks
-from extensive.reference.settings import DFTSettings, with_vacuum
+from extensive.reference.settings import DFTSettings
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import DISPLACEMENT_A, Timing, cells_of_atoms, median_seconds
@@ -31,12 +31,10 @@ def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, s
 
     `ranks` is the number of processes, all of which call this; 1 is a serial process.
 
-    The k-points are those of the labels: every size samples the same states of the sheet (Monkhorst-Pack 2 x
-    2 of the 60-atom cell, folded), so that the energies are comparable and larger cells need fewer points.
-    Set-up of the calculator is part of the time, as it is for a user; importing GPAW and the forces (15-20 %
-    more) are not. One process does what labels do: sums over the grid as products of dense matrices
-    (`reference.blocked`), and eigenvectors of the kept bands only (`reference.bands`); several processes do GPAW's own
-    sums.
+    The k-points are those of the labels: every size samples the same states of the sheet (those of the 60-atom cell,
+    folded), so that the energies are comparable and larger cells need fewer points. Set-up of the calculator is part
+    of the time, as it is for a user; importing GPAW and the forces are not. One process does what labels do: the start
+    from coarser k-points, and the sums of `reference.arithmetic`; several processes do GPAW's own.
     """
     if ranks == 1:
         prepare_serial_process()
@@ -48,10 +46,9 @@ def time_dft(supercell: Sequence[int], settings: dict[str, Any], repeats: int, s
         atoms.info["supercell"] = np.array(cells)
         atoms.positions[:, :2] += DISPLACEMENT_A * rng.standard_normal((len(atoms), 2))
         split = split_ranks(ranks, irreducible_kpoints(atoms, dft)) if ranks > 1 else None
-        calculator = new_calculator(atoms, dft, dft.mixer, dft.max_iterations, split)
         with faster_sums(), right_fermi_level():
-            for _ in calculator.iconverge(with_vacuum(atoms, dft)):
-                pass
+            calculator, _ = begin(atoms, dft, dft.mixer, dft.max_iterations, split)
+            iterate(calculator)
 
     single_point(WARMUP_CELLS)
     cells = (int(supercell[0]), int(supercell[1]))
