@@ -18,6 +18,13 @@ ForcesKey = Annotated[
     str | None, typer.Option("--forces-key", help="Column of the forces (eV/A). [default: REF_forces, forces]")
 ]
 
+StressKey = Annotated[
+    str | None,
+    typer.Option(
+        "--stress-key", help="Key of the stress (eV/A^3) or virial (eV). [default: REF_stress, stress, virial]"
+    ),
+]
+
 
 def _entry(config: Path | None, name: str, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A data set's completed entry, and the whole configuration: from a file, or from options alone."""
@@ -164,6 +171,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
 ) -> None:
     """Train a network on labelled structures (eV, Angstrom), and test it on those held back (meV/atom)."""
     from extensive.config import load_config
@@ -186,7 +194,7 @@ def train(
         raise InputError("no labelled structures given; name one file or more")
     with_forces = entry["training"]["forces_weight"] > 0
     names, datasets = dataset_names(labelled), whole["structures"]["datasets"]
-    given = {"energy_key": energy_key, "forces_key": forces_key}
+    given = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
     given = {key: value for key, value in given.items() if value is not None}
     structures = []
     for name, path in zip(names, labelled, strict=True):

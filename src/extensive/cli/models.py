@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from extensive.cli.data import EnergyKey, ForcesKey
+from extensive.cli.data import EnergyKey, ForcesKey, StressKey
 from extensive.errors import InputError
 
 Model = Annotated[
@@ -32,14 +32,16 @@ def predict(
     ] = False,
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
 ) -> None:
     """Energies (eV) and forces (eV/Angstrom) of structures.
 
-    Prints each energy and, of labelled structures, the mean absolute errors in meV/atom and meV/A. Of an ensemble,
-    `energy_uncertainty` (eV) goes with each structure.
+    Prints each energy and, of labelled structures, the mean absolute errors in meV/atom, meV/A and, of the stress in
+    the plane, meV/A^3. Of an ensemble, `energy_uncertainty` (eV) goes with each structure.
     """
     import numpy as np
     from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.stress import voigt_6_to_full_3x3_stress
     from tqdm import tqdm
 
     from extensive import keys
@@ -47,10 +49,11 @@ def predict(
     from extensive.structures.frame import frame_of
     from extensive.structures.labels import LabelKeys, say_which_energy, with_labels
     from extensive.structures.reading import read_any, without_isolated
+    from extensive.structures.stress import strain_gradient_of, volume_of
     from extensive.structures.user_files import write_any
 
     calculator = Calculator(model, device, dtype, extrapolate)
-    named = LabelKeys(energy_key, forces_key)
+    named = LabelKeys(energy_key, forces_key, stress_key)
     read = without_isolated(read_any(structures), structures)
     say_which_energy(read, named, structures)
     # The file's own results give way to the predicted ones; as labels, under REF_ keys, they stay.
@@ -60,9 +63,11 @@ def predict(
     for name, atoms in zip(names, found, strict=True):
         for potential in calculator.potentials:
             check_domain(atoms, potential, extrapolate, name)
-    energy_errors, force_errors, lines = [], [], []
+    energy_errors, force_errors, stress_errors, lines = [], [], [], []
+    know_stress = all(getattr(potential.network, "can_fuse", False) for potential in calculator.potentials)
     for name, atoms in zip(tqdm(names, "structures", disable=not sys.stderr.isatty()), found, strict=True):
-        calculator.calculate(atoms, ["energy", "forces"])
+        labelled = strain_gradient_of(atoms) if know_stress else None
+        calculator.calculate(atoms, ["energy", "forces", *(["stress"] if labelled is not None else [])])
         energy, forces = calculator.results["energy"], calculator.results["forces"]
         if len(calculator.potentials) > 1:
             atoms.info["energy_uncertainty"] = calculator.uncertainty()["energy"]
@@ -70,7 +75,13 @@ def predict(
             energy_errors.append(abs(energy - float(atoms.info[keys.REF_ENERGY])) / len(atoms))
         if keys.REF_FORCES in atoms.arrays:
             force_errors.append(frame_of(atoms).in_plane(forces - atoms.arrays[keys.REF_FORCES]).ravel())
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, free_energy=energy, forces=forces)
+        found_stress = {}
+        if labelled is not None:
+            found_stress = {"stress": calculator.results["stress"]}
+            axes = frame_of(atoms).axes[:2]
+            off = axes @ (voigt_6_to_full_3x3_stress(found_stress["stress"]) - labelled / volume_of(atoms)) @ axes.T
+            stress_errors.append(off[np.triu_indices(2)])
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, free_energy=energy, forces=forces, **found_stress)
         lines.append(f"{name} {len(atoms)} atoms {energy:.6f} eV")
     write_any(out, found)
     print("\n".join(lines))
@@ -80,6 +91,9 @@ def predict(
     if force_errors:
         mean = keys.MEV_PER_EV * float(np.abs(np.concatenate(force_errors)).mean())
         print(f"mean absolute error of the forces of {len(force_errors)} labelled structures: {mean:.3f} meV/A")
+    if stress_errors:
+        mean = keys.MEV_PER_EV * float(np.abs(np.concatenate(stress_errors)).mean())
+        print(f"mean absolute error of the stress of {len(stress_errors)} labelled structures: {mean:.4f} meV/A^3")
 
 
 def sheet(

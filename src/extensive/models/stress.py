@@ -15,9 +15,9 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from extensive.errors import InputError
-from extensive.images.oblique import rasterize_oblique, torus_of
+from extensive.images.oblique import Torus, rasterize_oblique, torus_of
 from extensive.images.placement import Placed
-from extensive.images.raster import channel_weights
+from extensive.images.raster import AtomBatch, channel_weights
 from extensive.models.potential import Potential
 
 # Terms of the series of atanh(x) / x, for the small x of nearly square pixels.
@@ -44,28 +44,41 @@ def logarithm(squares: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (2, 2))
 
 
+def strained_images(
+    potential: Potential, batch: AtomBatch, matrices: Tensor, torus: Torus, strains: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Images (B, C, H, W) and what the network is told of the pixels (B, 3), of sheets at `strains` (B, 2, 2).
+
+    `matrices` (B, 2, 2): the steps of the unstrained pixels, Angstrom. Differentiable twice.
+    """
+    config, positions = potential.config, batch.positions
+    deformed = torch.eye(2, dtype=strains.dtype, device=strains.device) + 0.5 * (strains + strains.transpose(1, 2))
+    steps = deformed @ matrices
+    moved = (deformed.to(positions)[batch.index] @ positions[:, :, None])[:, :, 0]
+    weights = channel_weights(batch.numbers, config.channels, positions.dtype)
+    images = rasterize_oblique(moved, weights, batch.index, steps.to(positions.dtype), torus, config.sigma_A)
+    if not config.pitch_channels:
+        return images, None
+    # 10 log(U / pixel size), U^2 = P^T P
+    features = 5.0 * logarithm(steps.transpose(1, 2) @ steps / config.pixel_size_A**2)
+    pitch = torch.stack([features[:, 0, 0], features[:, 1, 1], features[:, 0, 1]], dim=1)
+    return images, pitch.to(images)
+
+
 def strained_energy(potential: Potential, placed: Placed, strain: Tensor) -> Tensor:
     """Energy (eV, float64, a scalar) of a sheet on its grid at a `strain` (2, 2) in the grid's axes; differentiable."""
     placed = on_pixels(potential, placed)
-    torus, config = torus_of(placed.periods), potential.config
-    network = next(potential.network.parameters())
-    double, device = torch.float64, network.device
-    deformed = torch.eye(2, dtype=double) + 0.5 * (strain + strain.T)
-    steps = deformed @ torch.as_tensor(placed.pixels_A, dtype=double)
-    positions = torch.as_tensor(placed.positions, dtype=double) @ deformed.T
-    numbers = torch.as_tensor(placed.numbers, dtype=torch.int64, device=device)
-    kind = torch.promote_types(network.dtype, torch.float32)
-    images = rasterize_oblique(
-        positions.to(device, kind), channel_weights(numbers, config.channels, kind), torch.zeros_like(numbers),
-        steps[None].to(kind), torus, config.sigma_A,
-    )  # fmt: skip
-    pitch = None
-    if config.pitch_channels:
-        # 10 log(U / pixel size), U^2 = P^T P
-        features = 5.0 * logarithm(steps.T @ steps / config.pixel_size_A**2)
-        pitch = torch.stack([features[0, 0], features[1, 1], features[0, 1]])[None].to(images)
+    torus = torus_of(placed.periods)
     if not getattr(potential.network, "can_fuse", False):
         raise InputError("stress: the network's tiles are not convolutional; only such an ednn knows sheared pixels")
+    network = next(potential.network.parameters())
+    kind = torch.promote_types(network.dtype, torch.float32)
+    numbers = torch.as_tensor(placed.numbers, dtype=torch.int64, device=network.device)
+    positions = torch.as_tensor(placed.positions, dtype=kind, device=network.device)
+    cells = torch.as_tensor(np.linalg.norm(placed.vectors, axis=1)[None], dtype=kind)
+    batch = AtomBatch(positions, numbers, torch.zeros_like(numbers), cells)
+    pixels = torch.as_tensor(placed.pixels_A, dtype=torch.float64)[None]
+    images, pitch = strained_images(potential, batch, pixels, torus, strain[None])
     output = potential.network(images, pitch, None, torus.twist)[0]
     reference = sum(potential.reference_energies_eV[chemical_symbols[number]] for number in placed.numbers)
     return reference + potential.energy_scale_eV * output.cpu()

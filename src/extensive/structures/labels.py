@@ -18,6 +18,7 @@ from extensive.errors import InputError
 from extensive.io import note
 from extensive.structures.bonds import OVERLAP_A
 from extensive.structures.frame import check_no_chain, frame_of
+from extensive.structures.stress import stress_of
 
 # No bound atom lies so far from the energy of free atoms; totals in Hartree, kcal/mol or meV are told apart by
 # forces only, so this bound is wide.
@@ -48,6 +49,7 @@ class LabelKeys:
 
     energy_key: str | None = None  # of the comment line (atoms.info)
     forces_key: str | None = None  # of the columns (atoms.arrays)
+    stress_key: str | None = None  # of the comment line
 
 
 DEFAULT_KEYS = LabelKeys()
@@ -56,7 +58,7 @@ DEFAULT_KEYS = LabelKeys()
 def keys_of(labels: Mapping[str, Any], own: Mapping[str, Any] | None) -> LabelKeys:
     """Names of labels by the configuration's `labels`, or a data set's `own`, which come first where it has some."""
     chosen = {**labels, **(own or {})}
-    return LabelKeys(chosen["energy_key"], chosen["forces_key"])
+    return LabelKeys(chosen["energy_key"], chosen["forces_key"], chosen["stress_key"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Outliers:
 
 
 def with_labels(atoms: Atoms, named: LabelKeys, where: str) -> Atoms:
-    """A copy with REF_energy and REF_forces where the file has them, and without its calculator.
+    """A copy with REF_energy, REF_forces and REF_stress where the file has them, and without its calculator.
 
     Raises InputError for a named key that is not there, naming those that are.
     """
@@ -80,6 +82,9 @@ def with_labels(atoms: Atoms, named: LabelKeys, where: str) -> Atoms:
     forces = _forces(atoms, results, named.forces_key, where)
     if forces is not None:
         copy.arrays[keys.REF_FORCES] = forces
+    stress = stress_of(atoms, results, named.stress_key, where)
+    if stress is not None:
+        copy.info[keys.REF_STRESS] = stress
     return copy
 
 

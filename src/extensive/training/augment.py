@@ -23,6 +23,7 @@ class Sheet:
     cell: np.ndarray  # (2,) | Lx, Ly, Angstrom
     energy_eV: float  # total energy less per-element energies
     forces: np.ndarray | None = None  # (N, 2) | eV/Angstrom
+    strain_gradient: np.ndarray | None = None  # (2, 2) | dE/d(strain), eV, where its stress is to be learned
     charge_e: float | None = None  # electrons, of the auxiliary loss
     image: np.ndarray | None = None  # (C, H, W) | made beforehand, for trainings on fixed images
     pixels_A: np.ndarray | None = None  # (2, 2) | steps of the pixels of a grid that the sheet is rotated against
@@ -40,9 +41,23 @@ class Augmentation:
     translations: bool = True
     mirrors: bool = True
     transpose: bool = True
-    rotation_deg: float = 0.0  # rotations by multiples of this angle; 0 for none
+    # rotations by multiples of this angle, 0 for none; or by any angle from the first to the second of two
+    rotation_deg: float | Sequence[float] = 0.0
     rotate_until: float = 1.0  # this fraction of the training rotates sheets; the rest has them as evaluation does
     pitch: float = 0.04  # the pixel grid may be finer or coarser by up to this fraction, per axis; 0 for none
+
+    @property
+    def rotates(self) -> bool:
+        """Whether sheets are rotated at all."""
+        return not isinstance(self.rotation_deg, int | float) or self.rotation_deg > 0
+
+    @property
+    def all_directions(self) -> bool:
+        """Whether a honeycomb is met at every angle, which is one of 60 degrees, to the end of the training."""
+        if isinstance(self.rotation_deg, int | float):
+            return False
+        low, high = self.rotation_deg
+        return high - low >= 60.0 and self.rotate_until >= 1.0
 
 
 def translate(sheet: Sheet, shift: np.ndarray) -> Sheet:
@@ -60,9 +75,19 @@ def mirror(sheet: Sheet, axis: int) -> Sheet:
     signs = np.ones(2)
     signs[axis] = -1.0
     forces = None if sheet.forces is None else sheet.forces * signs
+    matrix = np.diag(signs)
     return replace(
-        sheet, positions=_wrapped(sheet, sheet.positions * signs), forces=forces, **_grid_turned(sheet, np.diag(signs))
+        sheet,
+        positions=_wrapped(sheet, sheet.positions * signs),
+        forces=forces,
+        strain_gradient=rotated_tensor(sheet, matrix),
+        **_grid_turned(sheet, matrix),
     )
+
+
+def rotated_tensor(sheet: Sheet, matrix: np.ndarray) -> np.ndarray | None:
+    """The sheet's strain gradient under a rotation, mirror or exchange of axes (2, 2)."""
+    return None if sheet.strain_gradient is None else matrix @ sheet.strain_gradient @ matrix.T
 
 
 def _grid_turned(sheet: Sheet, matrix: np.ndarray) -> dict[str, np.ndarray]:
@@ -78,10 +103,15 @@ def _grid_turned(sheet: Sheet, matrix: np.ndarray) -> dict[str, np.ndarray]:
 def transpose(sheet: Sheet) -> Sheet:
     """Exchange x and y, of positions, cell and forces."""
     forces = None if sheet.forces is None else sheet.forces[:, ::-1]
+    exchange = np.array([[0.0, 1.0], [1.0, 0.0]])
+    exchanged = {
+        "positions": sheet.positions[:, ::-1],
+        "forces": forces,
+        "strain_gradient": rotated_tensor(sheet, exchange),
+    }
     if sheet.periods is not None:
-        exchange = np.array([[0.0, 1.0], [1.0, 0.0]])
-        return replace(sheet, positions=sheet.positions[:, ::-1], forces=forces, **_grid_turned(sheet, exchange))
-    return replace(sheet, positions=sheet.positions[:, ::-1], cell=sheet.cell[::-1], forces=forces)
+        return replace(sheet, **exchanged, **_grid_turned(sheet, exchange))
+    return replace(sheet, **exchanged, cell=sheet.cell[::-1])
 
 
 def repeat(sheet: Sheet, nx: int, ny: int) -> Sheet:
@@ -95,6 +125,7 @@ def repeat(sheet: Sheet, nx: int, ny: int) -> Sheet:
         cell=sheet.cell * (nx, ny),
         energy_eV=sheet.energy_eV * copies,
         forces=None if sheet.forces is None else np.tile(sheet.forces, (copies, 1)),
+        strain_gradient=None if sheet.strain_gradient is None else sheet.strain_gradient * copies,
         charge_e=None if sheet.charge_e is None else sheet.charge_e * copies,
     )
 
@@ -120,8 +151,13 @@ def augmented(sheet: Sheet, choice: Augmentation, rng: np.random.Generator, exch
     return translate(sheet, shift * sheet.cell) if choice.translations else sheet
 
 
-def draw_angle(rotation_deg: float, rng: np.random.Generator) -> float:
-    """A multiple of `rotation_deg` below 180 degrees, in radians: mirrors make the rest of the circle. 0 for none."""
+def draw_angle(rotation_deg: float | Sequence[float], rng: np.random.Generator) -> float:
+    """A multiple of `rotation_deg` below 180 degrees, in radians: mirrors make the rest of the circle. 0 for none.
+
+    Of two angles, any between them.
+    """
+    if not isinstance(rotation_deg, int | float):
+        return float(np.deg2rad(rng.uniform(*rotation_deg)))
     if rotation_deg <= 0:
         return 0.0
     return np.deg2rad(rotation_deg * rng.integers(max(1, round(180.0 / rotation_deg))))

@@ -16,6 +16,7 @@ from extensive.images.placement import Placed, aligned
 from extensive.images.raster import AtomBatch, image_shape
 from extensive.models import Potential
 from extensive.structures.frame import frame_of
+from extensive.structures.stress import strain_gradient_of
 from extensive.training.augment import Augmentation, Sheet, augmented, collate, draw_angle, draw_pitch
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import count_elements
@@ -43,6 +44,8 @@ class Group:
     images: torch.Tensor | None = None  # (B, C, H, W) | where they were made beforehand
     torus: Torus | None = None  # of sheets that are rotated against their grid
     pixels: torch.Tensor | None = None  # (B, 2, 2) | and the steps of its pixels, Angstrom
+    # (B, 2, 2) | dE/d(strain), eV, nan of those whose stress is not known; None where all are
+    strain_gradients: torch.Tensor | None = None
 
 
 def make_sheets(
@@ -51,12 +54,13 @@ def make_sheets(
     with_forces: bool,
     charge_of: Callable[[Atoms], float | None] | None = None,
     lay: Callable[[Atoms], Placed] = aligned,
+    with_stress: bool = False,
 ) -> list[Sheet]:
     """Sheets of labelled structures; energies less the per-element energies, and charges (electrons) of `charge_of`.
 
-    `lay` brings a structure onto a grid that the network takes (`Potential.lay`), as several cells where need be.
-    Raises InputError for a structure without REF_energy, or without REF_forces where forces are to be
-    learned.
+    With `with_stress` those that have REF_stress get a strain gradient. `lay` brings a structure onto a grid that the
+    network takes (`Potential.lay`), as several cells where need be. Raises InputError for a structure without
+    REF_energy, or without REF_forces where forces are to be learned.
     """
     elements = list(reference_energies)
     additive = count_elements(structures, elements) @ np.array([reference_energies[symbol] for symbol in elements])
@@ -71,6 +75,10 @@ def make_sheets(
         if with_forces:
             forces = np.tile(frame_of(atoms).in_plane(atoms.arrays[keys.REF_FORCES]), (placed.copies, 1))
             forces = forces if np.array_equal(placed.rotation, np.eye(2)) else forces @ placed.rotation.T
+        gradient = strain_gradient_of(atoms) if with_stress else None
+        if gradient is not None:
+            axes = placed.rotation @ frame_of(atoms).axes[:2]
+            gradient = placed.copies * axes @ gradient @ axes.T
         charge = charge_of(atoms) if charge_of else None
         sheets.append(
             Sheet(
@@ -79,6 +87,7 @@ def make_sheets(
                 cell=np.linalg.norm(placed.vectors, axis=1),
                 energy_eV=placed.copies * (float(atoms.info[keys.REF_ENERGY]) - float(known)),
                 forces=forces,
+                strain_gradient=gradient,
                 charge_e=None if charge is None else placed.copies * charge,
                 pixels_A=placed.pixels_A,
                 periods=placed.periods,
@@ -150,6 +159,7 @@ def group_by_shape(
             else torch.as_tensor(np.concatenate([sheet.forces for sheet in group]), dtype=torch.float32),
             counts=torch.tensor([float(len(sheet)) for sheet in group]),
             charges=_charges(group),
+            strain_gradients=_strain_gradients(group),
             images=None
             if group[0].image is None
             else torch.as_tensor(np.stack([sheet.image for sheet in group]), dtype=torch.float32),
@@ -165,6 +175,14 @@ def group_by_shape(
 def _charges(group: Sequence[Sheet]) -> torch.Tensor | None:
     charges = [math.nan if sheet.charge_e is None else sheet.charge_e for sheet in group]
     return None if all(map(math.isnan, charges)) else torch.tensor(charges, dtype=torch.float64)
+
+
+def _strain_gradients(group: Sequence[Sheet]) -> torch.Tensor | None:
+    unknown = np.full((2, 2), math.nan)
+    found = [unknown if sheet.strain_gradient is None else sheet.strain_gradient for sheet in group]
+    if all(sheet.strain_gradient is None for sheet in group):
+        return None
+    return torch.as_tensor(np.stack(found), dtype=torch.float32)
 
 
 def training_batches(

@@ -57,7 +57,7 @@ def train_model(
     """
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
-    turns = settings.augmentation is not None and settings.augmentation.rotation_deg > 0
+    turns = settings.augmentation is not None and settings.augmentation.rotates
     if settings.edge_charge_e and config.readout != "charge-equilibration":
         raise InputError(
             f"models.{name}: training.edge_charge_e is for readout charge-equilibration, not {config.readout}"
@@ -66,6 +66,12 @@ def train_model(
         raise InputError(
             f"models.{name}: training.augmentation.rotation_deg needs an ednn with tile_network: convolutional;"
             " images of a fixed size or of whole tiles cannot be rotated"
+        )
+    with_stress = settings.stress_weight > 0
+    if with_stress and (config.network, config.form) != ("ednn", "convolutional"):
+        raise InputError(
+            f"models.{name}: training.stress_weight needs an ednn with tile_network: convolutional;"
+            " others know no strain"
         )
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
     missing = [member for part in FITTED for member in splits[part] if member not in by_id]
@@ -91,8 +97,13 @@ def train_model(
     with_forces = settings.forces_weight > 0
     charge_of = partial(edge_charge, per_neighbour_e=settings.edge_charge_e, channels=config.channels)
     edges = charge_of if settings.edge_charge_e else None
-    train_sheets = make_sheets(learned, references, with_forces, edges, potential.lay)
-    valid_sheets = make_sheets(held, references, with_forces, lay=potential.lay)
+    train_sheets = make_sheets(learned, references, with_forces, edges, potential.lay, with_stress)
+    valid_sheets = make_sheets(held, references, with_forces, lay=potential.lay, with_stress=with_stress)
+    if with_stress and all(sheet.strain_gradient is None for sheet in train_sheets):
+        raise InputError(
+            f"models.{name}: training.stress_weight is {settings.stress_weight:g}, but no training structure has"
+            f" {keys.REF_STRESS}, a stress or a virial; name its key (labels.stress_key), or set stress_weight: 0"
+        )
     cells = np.array([sheet.cell for sheet in train_sheets])
     if config.network == "cnn":
         _check_one_size(name, [*learned, *held], [*train_sheets, *valid_sheets])
@@ -110,7 +121,7 @@ def train_model(
     train_sheets = [sheet for sheet, times in zip(train_sheets, often, strict=True) for _ in range(times)]
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))
-    data = digest([_contents(by_id[member], with_forces) for member in members])
+    data = digest([_contents(by_id[member], with_forces, with_stress) for member in members])
     begun = {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}
     mark = stamp(begun, {"train": data} | ({"initial_weights": weights_digest(first)} if first else {}))
     result = train(
@@ -141,11 +152,15 @@ def train_model(
     return trained
 
 
-def _contents(atoms: Atoms, with_forces: bool) -> list[Any]:
+def _contents(atoms: Atoms, with_forces: bool, with_stress: bool) -> list[Any]:
     """All of a structure that a training depends on."""
     contents = [atoms.info[keys.STRUCTURE_ID], atoms.info[keys.REF_ENERGY], atoms.numbers.tolist()]
     contents += [atoms.cell.array.round(6).tolist(), atoms.positions.round(6).tolist()]
-    return [*contents, atoms.arrays[keys.REF_FORCES].round(6).tolist()] if with_forces else contents
+    if with_forces:
+        contents.append(atoms.arrays[keys.REF_FORCES].round(6).tolist())
+    if with_stress and keys.REF_STRESS in atoms.info:
+        contents.append(np.round(atoms.info[keys.REF_STRESS], 9).tolist())
+    return contents
 
 
 def learned_from(members: Sequence[str], dataset: Mapping[str, str], settings: TrainingSettings) -> list[str]:
@@ -245,6 +260,9 @@ def _metadata(
     device: torch.device,
 ) -> dict[str, Any]:
     final = result.curve[-1]
+    seen = measure(learned)
+    if settings.augmentation is not None and settings.augmentation.all_directions:
+        seen["bond_direction_range"] = [-1.0, 1.0]
     return {
         "name": name,
         "digest_of_settings_data_and_code": mark,
@@ -253,7 +271,7 @@ def _metadata(
         "n_validation": len(held),
         "n_atoms_range": [min(map(len, learned)), max(map(len, learned))],
         "cell_range_A": [cells.min(axis=0).tolist(), cells.max(axis=0).tolist()],
-        **measure(learned),
+        **seen,
         "families": sorted({atoms.info[keys.FAMILY] for atoms in learned}),
         "final": {key: None if value != value else value for key, value in final.items()},
         "seconds": result.seconds,

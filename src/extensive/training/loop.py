@@ -19,9 +19,11 @@ from tqdm import tqdm
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.images.oblique import Torus
 from extensive.models import Potential
 from extensive.models.equilibration import total_energy
 from extensive.models.functions import cuda_convolutions
+from extensive.models.stress import strained_images
 from extensive.training.augment import Sheet
 from extensive.training.charges import auxiliary_weight
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
@@ -80,12 +82,14 @@ def _penalty(errors: Tensor, settings: TrainingSettings) -> Tensor:
 
 class Errors(NamedTuple):
     """Errors of a group: of total energies (B,), eV; of forces (A, 2), eV/Angstrom, where it has them; of charges (B,),
-    electrons, where they have an auxiliary loss, 0 of a structure that has none.
+    electrons, where they have an auxiliary loss, 0 of a structure that has none; of the stress in the plane (B, 3), xx,
+    yy and xy of dE/d(strain) over the area, eV/Angstrom^2, where it is learned, nan of a structure that has none.
     """
 
     energies: Tensor
     forces: Tensor | None
     charges: Tensor | None
+    stress: Tensor | None = None
 
 
 def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
@@ -93,7 +97,11 @@ def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
     atoms = group.atoms
     if group.forces is not None:
         atoms.positions.requires_grad_(True)
-    if group.torus is not None:
+    variables = [] if group.forces is None else [atoms.positions]
+    if group.strain_gradients is not None:
+        images, pitch, torus, strains, areas = _strained(potential, group)
+        variables, rotated = [*variables, strains], {"twist": torus.twist}
+    elif group.torus is not None:
         images, pitch = potential.oblique_images(atoms, group.pixels, group.torus)
         rotated = {"twist": group.torus.twist}
     else:
@@ -106,10 +114,28 @@ def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
     else:
         output = potential.network(images, pitch, **rotated)
     energies = potential.energy_shift_eV + potential.energy_scale_eV * output
-    if group.forces is None:
+    if not variables:
         return Errors(energies - group.energies, None, charges)
-    (gradient,) = torch.autograd.grad(energies.sum(), atoms.positions, create_graph=training)
-    return Errors(energies - group.energies, -gradient - group.forces, charges)
+    gradients = torch.autograd.grad(energies.sum(), variables, create_graph=training)
+    forces = stress = None
+    if group.forces is not None:
+        forces = -gradients[0] - group.forces
+    if group.strain_gradients is not None:
+        errors = (gradients[-1] - group.strain_gradients) / areas[:, None, None]
+        stress = torch.stack([errors[:, 0, 0], errors[:, 1, 1], errors[:, 0, 1]], dim=1)
+    return Errors(energies - group.energies, forces, charges, stress)
+
+
+def _strained(potential: Potential, group: Group) -> tuple[Tensor, Tensor | None, Torus, Tensor, Tensor]:
+    """Images and pixels of a group at strains (B, 2, 2) that are zero, the torus, the strains, and areas (B,)."""
+    atoms, torus, pixels = group.atoms, group.torus, group.pixels
+    if torus is None:
+        torus = Torus(group.shape, 0)
+        pixels = torch.diag_embed(atoms.cells / atoms.cells.new_tensor(group.shape[::-1]))
+    strains = torch.zeros_like(pixels).requires_grad_(True)
+    images, pitch = strained_images(potential, atoms, pixels, torus, strains)
+    areas = torch.linalg.det(pixels) * math.prod(torus.shape)
+    return images, pitch, torus, strains, areas
 
 
 def _backward(
@@ -130,13 +156,17 @@ def _backward(
     # A number would be waited for, while a GPU could be given more to do.
     total = torch.zeros((), dtype=torch.float64, device=next(potential.network.parameters()).device)
     for group in groups:
-        energy_errors, force_errors, charge_errors = group_errors(potential, group, training=True)
+        energy_errors, force_errors, charge_errors, stress_errors = group_errors(potential, group, training=True)
         if units.per_atom:
             energy_errors = energy_errors / group.counts
         loss = weight * _penalty(energy_errors / units.energy, settings).sum() / n_structures
         if force_errors is not None:
             penalty = _penalty(force_errors / units.forces, settings).sum()
             loss = loss + settings.forces_weight * penalty / n_components
+        if stress_errors is not None:
+            known = torch.where(stress_errors.isnan(), 0.0, stress_errors)
+            penalty = _penalty(known / units.stress, settings).sum()
+            loss = loss + settings.stress_weight * penalty / (3 * n_structures)
         if charge_errors is not None and auxiliary:
             loss = loss + auxiliary * charge_errors.square().sum() / n_structures
         loss.backward()
@@ -144,27 +174,37 @@ def _backward(
     return total
 
 
-def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRule) -> tuple[float, float]:
-    """Mean absolute errors over `sheets`: energies in meV/atom and forces in meV/Angstrom (nan without)."""
+def mean_errors(potential: Potential, sheets: Sequence[Sheet], shape_of: ShapeRule) -> tuple[float, float, float]:
+    """Mean absolute errors over `sheets`: energies in meV/atom, forces in meV/Angstrom and stress in meV/Angstrom^2
+    (nan without).
+    """
     per_atom: list[Tensor] = []
     components: list[Tensor] = []
+    stresses: list[Tensor] = []
     device = next(potential.network.parameters()).device
     for group in evaluation_batches(sheets, shape_of):
         group = _to(group, device)
-        with torch.set_grad_enabled(group.forces is not None):
-            energies, forces, _ = group_errors(potential, group, training=False)
+        with torch.set_grad_enabled(group.forces is not None or group.strain_gradients is not None):
+            energies, forces, _, stress = group_errors(potential, group, training=False)
         per_atom.append((energies.detach() / group.counts).abs())
         if forces is not None:
             components.append(forces.detach().abs().flatten())
-    energy = keys.MEV_PER_EV * float(torch.cat(per_atom).mean()) if per_atom else math.nan
-    return energy, keys.MEV_PER_EV * float(torch.cat(components).mean()) if components else math.nan
+        if stress is not None:
+            stresses.append(stress[~stress.isnan()].detach().abs())
+    energy, force, stress = (
+        keys.MEV_PER_EV * float(torch.cat(parts).mean()) if parts else math.nan
+        for parts in (per_atom, components, stresses)
+    )
+    return energy, force, stress
 
 
 def _to(group: Group, device: torch.device) -> Group:
     if device.type == "cpu":
         return group
     # Not the pixels' matrices of 2 x 2, whose algebra a GPU is slow at.
-    moved = {name: getattr(group, name) for name in ("energies", "forces", "counts", "charges", "images")}
+    moved = {
+        name: getattr(group, name) for name in ("energies", "forces", "counts", "charges", "images", "strain_gradients")
+    }
     moved = {name: None if value is None else value.to(device) for name, value in moved.items()}
     return replace(group, atoms=group.atoms.to(device), **moved)
 
@@ -281,13 +321,16 @@ def _curve_row(
 ) -> dict[str, float]:
     # As many training structures as validation ones: the gap between the two is what the curve shows.
     some = train_sheets[:: max(1, len(train_sheets) // max(1, len(valid_sheets)))]
-    train_energy, train_forces = mean_errors(potential, some, shape_of)
-    valid_energy, valid_forces = mean_errors(potential, valid_sheets, shape_of)
+    train_energy, train_forces, train_stress = mean_errors(potential, some, shape_of)
+    valid_energy, valid_forces, valid_stress = mean_errors(potential, valid_sheets, shape_of)
+    stress = {"train_stress_mae_meV_per_A2": train_stress, "valid_stress_mae_meV_per_A2": valid_stress}
+    learned = any(sheet.strain_gradient is not None for sheet in train_sheets)
     return {
         "train_energy_mae_meV_per_atom": train_energy,
         "valid_energy_mae_meV_per_atom": valid_energy,
         "train_forces_mae_meV_per_A": train_forces,
         "valid_forces_mae_meV_per_A": valid_forces,
+        **(stress if learned else {}),
     }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from extensive.images.oblique import Torus, torus_of
 from extensive.images.placement import LARGEST_DISTORTION
-from extensive.training.augment import Sheet
+from extensive.training.augment import Sheet, rotated_tensor
 
 
 def cell_vectors(cell: np.ndarray, angle: float) -> np.ndarray:
@@ -61,6 +61,7 @@ def rotated(sheet: Sheet, angle: float, vectors_px: np.ndarray) -> Sheet:
         sheet,
         positions=sheet.positions @ whole.T,
         forces=None if sheet.forces is None else sheet.forces @ whole.T,
+        strain_gradient=rotated_tensor(sheet, whole),
         pixels_A=steps,
     )
 

@@ -22,22 +22,32 @@ class LossUnits:
     energy: float  # eV ('minmax') or eV/atom ('rms')
     per_atom: bool  # whether energy errors are taken per atom
     forces: float  # eV/Angstrom
+    stress: float = 1.0  # eV/Angstrom^2: the strain gradient over the area
 
 
 def fit_units(sheets: Sequence[Sheet], scaling: str) -> LossUnits:
     """Units of the loss from the training set, energies being less the per-element energies.
 
     'minmax' divides total energies by their range, as the papers; 'rms' energies per atom by their root mean
-    square. Forces are divided by theirs.
+    square. Forces are divided by theirs, and so is the stress of a sheet, the strain gradient over its area.
     """
     energies = np.array([sheet.energy_eV for sheet in sheets])
     per_atom = energies / np.array([len(sheet) for sheet in sheets])
     forces = 1.0
     if sheets[0].forces is not None:
         forces = float(np.sqrt(np.mean(np.concatenate([sheet.forces for sheet in sheets]) ** 2))) or 1.0
+    known = [sheet.strain_gradient / area_of(sheet) for sheet in sheets if sheet.strain_gradient is not None]
+    stress = (float(np.sqrt(np.mean(np.square(known)))) or 1.0) if known else 1.0
     if scaling == "minmax":
-        return LossUnits(float(np.ptp(energies)) or 1.0, False, forces)
-    return LossUnits(float(np.sqrt(np.mean(per_atom**2))) or 1.0, True, forces)
+        return LossUnits(float(np.ptp(energies)) or 1.0, False, forces, stress)
+    return LossUnits(float(np.sqrt(np.mean(per_atom**2))) or 1.0, True, forces, stress)
+
+
+def area_of(sheet: Sheet) -> float:
+    """Area of a sheet's cell, Angstrom^2."""
+    if sheet.periods is None:
+        return float(np.prod(sheet.cell))
+    return float(abs(np.linalg.det(sheet.periods) * np.linalg.det(sheet.pixels_A)))
 
 
 def fit_output(potential: Potential, sheets: Sequence[Sheet], scaling: str, shape_of: ShapeRule) -> None:

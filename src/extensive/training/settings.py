@@ -27,6 +27,7 @@ class TrainingSettings:
     initial_weights: str | None = None  # weights to go on from; `{seed}` stands for the seed
     target: str = "energy"  # or a part of it; see extensive.training.targets
     forces_weight: float = 1.0  # weight of the forces in the loss; 0 trains on energies alone, as the papers did
+    stress_weight: float = 0.0  # weight of the in-plane stress, of structures that have one
     energy_weight: float = 1.0
     final_energy_weight: float | None = None  # what it grows to by the end; None: constant
     scaling: str = "rms"  # energies scaled to [0, 1] over the training set ('minmax', papers) or by their spread
@@ -63,14 +64,24 @@ class TrainingSettings:
             if times < 1:
                 raise InputError(f"training.oversample.{pattern}: {times}; structures come at least once")
         angle = self.augmentation.rotation_deg if self.augmentation else 0.0
-        if angle < 0 or (angle and abs(180.0 / angle - round(180.0 / angle)) > 1e-6):
+        if not isinstance(angle, int | float):
+            if len(angle) != 2 or not 0 <= angle[0] < angle[1] <= 360:
+                raise InputError(
+                    f"training.augmentation.rotation_deg: {list(angle)}; two angles, the first the less, of 0 to 360"
+                )
+        elif angle < 0 or (angle and abs(180.0 / angle - round(180.0 / angle)) > 1e-6):
             raise InputError(f"training.augmentation.rotation_deg: {angle:g}; half a turn must be a multiple of it")
         if not 0 <= self.ema < 1:
             raise InputError(f"training.ema: {self.ema}; a decay is at least 0 and below 1")
         if self.target not in (ENERGY, *PARTS):
             raise InputError(f"training.target: {self.target!r}; it must be one of {[ENERGY, *PARTS]}")
-        if self.target != ENERGY and self.forces_weight:
-            raise InputError(f"training.target: {self.target}; forces belong to the whole energy: set forces_weight: 0")
+        if self.target != ENERGY and (self.forces_weight or self.stress_weight):
+            raise InputError(
+                f"training.target: {self.target}; forces and stress belong to the whole energy: set forces_weight: 0"
+                " and stress_weight: 0"
+            )
+        if self.stress_weight < 0:
+            raise InputError(f"training.stress_weight: {self.stress_weight}; it must not be negative")
         if self.energy_weight < 0 or self.forces_weight < 0 or self.energy_weight + self.forces_weight == 0:
             raise InputError("training.energy_weight, forces_weight: must not be negative, nor both 0")
 
