@@ -15,11 +15,13 @@ from extensive.cli.app import main
 from extensive.cli.checks import check_files
 from extensive.config.load import complete_config, load_config
 from extensive.errors import InputError
+from extensive.io import read_structures, write_structures
 from extensive.structures.frame import frame_of
 from extensive.structures.labels import LabelKeys, Outliers, look_for_outliers, outliers
 from extensive.structures.reading import read_any
 from extensive.structures.user_files import dataset_names, files_of, read_labelled
 from extensive.training.image_files import read_labelled_images
+from extensive.training.reference_energies import reference_energies
 
 FILES = Path(__file__).parent / "files"
 SHEETS = [
@@ -188,6 +190,28 @@ def test_a_name_that_is_not_there_is_refused_naming_those_that_are():
         read_labelled([FILES / "labels-dft_energy-dft_forces.xyz"], "mine", named=LabelKeys("E0"))
     with pytest.raises(InputError, match="forces_key: 'f' is not there; there are dft_forces"):
         read_labelled([FILES / "labels-dft_energy-dft_forces.xyz"], "mine", named=LabelKeys("dft_energy", "f"))
+
+
+def test_energies_of_isolated_atoms_are_those_per_element_if_asked(tmp_path, capsys):
+    file, taken = FILES / "labels-with-an-isolated-atom.xyz", LabelKeys(isolated_atoms="reference")
+    found = read_labelled([file], "mine", named=taken)
+    assert "1 isolated atom, of the energies per element" in capsys.readouterr().err
+    write_structures(tmp_path / "again.extxyz", found)
+    again = read_structures(tmp_path / "again.extxyz")
+    assert reference_energies(again, ["C", "O"]) == {"C": -1.29, "O": 0.0}
+    again[0].symbols[0] = "B"
+    with pytest.raises(InputError, match="there is no isolated B among C"):
+        reference_energies(again, ["B", "C"])
+    free = next(atoms for atoms in read_any(file) if len(atoms) == 1)
+    for energy, words in ((-2.0, "isolated C of -1.29 and of -2 eV"), (None, "an isolated C without an energy")):
+        del free.info["REF_energy"]
+        free.info |= {} if energy is None else {"REF_energy": energy}
+        ase.io.write(tmp_path / "other.extxyz", free)
+        with pytest.raises(InputError, match=words):
+            read_labelled([file, tmp_path / "other.extxyz"], "mine", named=taken)
+    again[0].info[keys.REF_ISOLATED] = '{"C": -2.0}'
+    with pytest.raises(InputError, match=r"a free C of -1\.29 eV, elsewhere of -2 eV"):
+        reference_energies([*again[:1], *found], ["B", "C"])
 
 
 def test_isolated_atoms_are_left_out_with_a_line(capsys):

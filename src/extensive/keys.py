@@ -12,6 +12,7 @@ SUPERCELL = "supercell"  # (2,) int | number of cells along the two periods, of 
 REF_ENERGY = "REF_energy"  # eV | force-consistent total energy
 REF_FORCES = "REF_forces"  # (num_atoms, 3) eV/Angstrom | in atoms.arrays
 REF_STRESS = "REF_stress"  # (6,) eV/Angstrom^3 | of users' own labels, ASE's order and sign, over the cell's volume
+REF_ISOLATED = "REF_isolated"  # JSON text | energies of free atoms by element, eV, where a file's are taken
 REF_COMPONENTS = "REF_components"  # JSON text | parts of the energy, eV
 REF_RECORD = "REF_record"  # JSON text | iterations, seconds, convergence, settings, versions
 REF_DIGEST = "REF_digest"  # sha256 of what determines the label

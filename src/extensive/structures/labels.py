@@ -26,6 +26,8 @@ LARGEST_ENERGY_EV_PER_ATOM = 1e5
 LARGEST_FORCE_EV_PER_A = 1e3
 # Free energy and energy are told apart in the log beyond this, eV.
 SAME_ENERGY_EV = 1e-6
+# Free atoms of one element that differ by more are of two methods.
+SAME_FREE_ATOM_EV = 1e-3
 # A median absolute deviation times this is the standard deviation of a normal distribution.
 DEVIATION = 1.4826
 # Deviations from the fit below these are no outliers, however alike the others are: eV/atom and eV/Angstrom.
@@ -41,6 +43,7 @@ OTHER_UNITS = {
     "meV": 1e-3,
 }
 UNIT_TOLERANCE = 0.03
+LEFT_OUT, REFERENCE = "leave-out", "reference"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class LabelKeys:
     energy_key: str | None = None  # of the comment line (atoms.info)
     forces_key: str | None = None  # of the columns (atoms.arrays)
     stress_key: str | None = None  # of the comment line
+    isolated_atoms: str = LEFT_OUT  # or REFERENCE: their energies are those per element
 
 
 DEFAULT_KEYS = LabelKeys()
@@ -58,7 +62,7 @@ DEFAULT_KEYS = LabelKeys()
 def keys_of(labels: Mapping[str, Any], own: Mapping[str, Any] | None) -> LabelKeys:
     """Names of labels by the configuration's `labels`, or a data set's `own`, which come first where it has some."""
     chosen = {**labels, **(own or {})}
-    return LabelKeys(chosen["energy_key"], chosen["forces_key"], chosen["stress_key"])
+    return LabelKeys(chosen["energy_key"], chosen["forces_key"], chosen["stress_key"], chosen["isolated_atoms"])
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,24 @@ def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
         if closest < OVERLAP_A:
             raise InputError(
                 f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom"
+            )
+
+
+def add_free_atoms(known: dict[str, float], isolated: Sequence[Atoms], named: LabelKeys, path: Any) -> None:
+    """Add the energies (eV) of isolated atoms to `known`, by element. InputError for none and for two that differ."""
+    for atoms in isolated:
+        symbol = str(atoms.symbols[0])
+        energy = with_labels(atoms, LabelKeys(named.energy_key), f"{path}, an isolated {symbol}").info.get(
+            keys.REF_ENERGY
+        )
+        if not isinstance(energy, float) or not np.isfinite(energy):
+            raise InputError(
+                f"{path}: an isolated {symbol} without an energy; labels.isolated_atoms: reference needs it"
+            )
+        if abs(known.setdefault(symbol, energy) - energy) > SAME_FREE_ATOM_EV:
+            raise InputError(
+                f"{path}: isolated {symbol} of {known[symbol]:.6g} and of {energy:.6g} eV; leave one, or set"
+                " labels.isolated_atoms: leave-out"
             )
 
 

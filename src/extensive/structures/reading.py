@@ -154,12 +154,15 @@ def is_isolated(atoms: Atoms) -> bool:
     return len(atoms) == 1 and (kind.startswith(ISOLATED) or not atoms.pbc.any())
 
 
-def without_isolated(structures: list[Atoms], path: str | Path) -> list[Atoms]:
-    """Structures without free atoms, with a line that says how many are left out. InputError if nothing is left."""
+def without_isolated(structures: list[Atoms], path: str | Path, taken: bool = False) -> list[Atoms]:
+    """Structures without free atoms, with a line that says how many are left out or, `taken`, what their energies are
+    for. InputError if nothing is left.
+    """
     left = [atoms for atoms in structures if not is_isolated(atoms)]
     dropped = len(structures) - len(left)
     if dropped:
-        note(f"{path}: {dropped} isolated atom{'s' if dropped > 1 else ''} left out; energies are fitted per element")
+        count = f"{path}: {dropped} isolated atom{'s' if dropped > 1 else ''}"
+        note(f"{count}, of the energies per element" if taken else f"{count} left out; energies are fitted per element")
     if not left:
         raise InputError(f"{path}: holds isolated atoms only, and no sheet")
     return left

@@ -1,6 +1,7 @@
 """Users' own structures: any format that ASE reads, labels by any code, named as the stages name them."""
 
 import glob
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,16 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path
-from extensive.structures.labels import DEFAULT_KEYS, LabelKeys, check_labels, say_which_energy, with_labels
-from extensive.structures.reading import EXTENDED_XYZ, read_any, without_isolated
+from extensive.structures.labels import (
+    DEFAULT_KEYS,
+    REFERENCE,
+    LabelKeys,
+    add_free_atoms,
+    check_labels,
+    say_which_energy,
+    with_labels,
+)
+from extensive.structures.reading import EXTENDED_XYZ, is_isolated, read_any, without_isolated
 
 FAMILY = "own"
 
@@ -120,14 +129,22 @@ def read_labelled(
     """All structures of labelled files in order, named for the data set and checked.
 
     With sampler 'md' each file is one trajectory. `named` says under which keys their labels are. Isolated atoms are
-    left out with a line. Raises InputError naming the file or the structure.
+    left out with a line; where `named` wants their energies, structures carry them as REF_isolated. Raises InputError
+    naming the file or the structure.
     """
     structures: list[Atoms] = []
+    free: dict[str, float] = {}
     for path in files:
-        found = without_isolated(read_any(path), path)
+        read = read_any(path)
+        wanted = named.isolated_atoms == REFERENCE
+        if wanted:
+            add_free_atoms(free, [atoms for atoms in read if is_isolated(atoms)], named, path)
+        found = without_isolated(read, path, wanted)
         say_which_energy(found, named, path)
         labelled = [with_labels(atoms, named, f"{path}, frame {index}") for index, atoms in enumerate(found, start=1)]
         structures += name_structures(labelled, dataset, family, sampler, first=len(structures))
+    for atoms in structures if free else ():
+        atoms.info[keys.REF_ISOLATED] = json.dumps(free)
     try:
         check_labels(structures, with_forces)
     except InputError as error:

@@ -26,7 +26,7 @@ from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
-from extensive.training.reference_energies import fit_reference_energies
+from extensive.training.reference_energies import reference_energies
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import learns_from, times_of
 from extensive.training.targets import with_target
@@ -87,7 +87,7 @@ def train_model(
     torch.manual_seed(settings.seed)
     first = initial_weights(settings.to_dict())
     potential = _going_on(name, config, elements, first) if first else None
-    references = potential.reference_energies_eV if first else fit_reference_energies(learned, elements)
+    references = potential.reference_energies_eV if first else reference_energies(learned, elements)
     potential = potential or Potential(build_model(config), references)
     shape_of = ShapeRule(
         config.pixel_size_A,
@@ -155,6 +155,7 @@ def train_model(
 def _contents(atoms: Atoms, with_forces: bool, with_stress: bool) -> list[Any]:
     """All of a structure that a training depends on."""
     contents = [atoms.info[keys.STRUCTURE_ID], atoms.info[keys.REF_ENERGY], atoms.numbers.tolist()]
+    contents += [atoms.info[key] for key in (keys.REF_ISOLATED,) if key in atoms.info]
     contents += [atoms.cell.array.round(6).tolist(), atoms.positions.round(6).tolist()]
     if with_forces:
         contents.append(atoms.arrays[keys.REF_FORCES].round(6).tolist())

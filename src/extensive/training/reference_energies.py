@@ -2,6 +2,7 @@
 network.
 """
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from ase.data import atomic_numbers
 
 from extensive import keys
 from extensive.errors import InputError
+from extensive.structures.labels import SAME_FREE_ATOM_EV
 
 
 def count_elements(structures: Sequence[Atoms], elements: Sequence[str]) -> np.ndarray:
@@ -23,6 +25,31 @@ def count_elements(structures: Sequence[Atoms], elements: Sequence[str]) -> np.n
             name = atoms.info.get(keys.STRUCTURE_ID, atoms.symbols)
             raise InputError(f"{name}: element {strange[0]} is not one of {list(elements)}")
     return counts
+
+
+def reference_energies(structures: Sequence[Atoms], elements: Sequence[str]) -> dict[str, float]:
+    """Energies per element (eV): those of free atoms where structures carry them (REF_isolated), else fitted.
+
+    Raises InputError for an element of the structures of which there is no free atom, and for two that differ.
+    """
+    free: dict[str, float] = {}
+    for atoms in structures:
+        stored = atoms.info.get(keys.REF_ISOLATED)
+        # A reader of extended XYZ makes a mapping of JSON.
+        own = (json.loads(stored) if isinstance(stored, str) else stored) or {}
+        for symbol, energy in own.items():
+            if abs(free.setdefault(symbol, float(energy)) - energy) > SAME_FREE_ATOM_EV:
+                name = atoms.info.get(keys.STRUCTURE_ID, atoms.symbols)
+                raise InputError(f"{name}: a free {symbol} of {energy:.6g} eV, elsewhere of {free[symbol]:.6g} eV")
+    if not free:
+        return fit_reference_energies(structures, elements)
+    present = np.array(elements)[count_elements(structures, elements).sum(axis=0) > 0]
+    missing = [str(symbol) for symbol in present if symbol not in free]
+    if missing:
+        raise InputError(
+            f"labels.isolated_atoms: reference: there is no isolated {missing[0]} among {', '.join(sorted(free))}"
+        )
+    return {symbol: free.get(symbol, 0.0) for symbol in elements}
 
 
 def fit_reference_energies(structures: Sequence[Atoms], elements: Sequence[str]) -> dict[str, float]:

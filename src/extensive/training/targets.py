@@ -36,5 +36,6 @@ def with_target(structures: Sequence[Atoms], target: str) -> list[Atoms]:
         copied = atoms.copy()
         copied.info[keys.REF_ENERGY] = sum(parts[term] for term in PARTS[target])
         copied.arrays.pop(keys.REF_FORCES, None)
+        copied.info.pop(keys.REF_ISOLATED, None)  # of the whole energy
         found.append(copied)
     return found
