@@ -87,6 +87,7 @@ for wrong, says, run in (
     ("an optimizer that is none", "models.ednn.training.optimizer'", model(training={"optimizer": "sgdx"})),
     ("oversampling a data set that is not there", "training.oversample: 'other-*' is none of structures.datasets", model(training={"oversample": {"other-*": 3}})),
     ("leaving out a data set that is not there", "training.exclude: 'other-*' is none of structures.datasets", model(training={"exclude": ["other-*"]})),
+    ("oversampling what is tested on", "names far, whose set is independent-md; a training may not know what it is tested on", model(sheets={"mine": SHEET, "far": {**SHEET, "set": "independent-md"}}, training={"oversample": {"far": 3}})),
     ("a focus that the strides do not divide", "focus_px", model(focus_px=5)),
     ("timing a model that is not there", "timing.networks.models: 'cnn' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN})),
     ("the sheet by a model that is not there", "sheet.model: 'other' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN}, timing={"networks": {"models": ["ednn"]}}, sheet={"model": "other"})),

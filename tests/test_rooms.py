@@ -17,6 +17,7 @@ ROOMS = [
     "models",
     "training",
     "inference",
+    "teaching",
     "evaluation",
     "timing",
     "figures",

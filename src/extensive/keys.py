@@ -17,6 +17,11 @@ REF_COMPONENTS = "REF_components"  # JSON text | parts of the energy, eV
 REF_RECORD = "REF_record"  # JSON text | iterations, seconds, convergence, settings, versions
 REF_DIGEST = "REF_digest"  # sha256 of what determines the label
 
+# added by a teacher, with REF_energy and REF_forces that are its means (extensive.teaching)
+TEACHER = "teacher"  # which networks, by their weights
+TEACHER_ENERGY_STD = "teacher_energy_std_eV"  # eV | standard deviation over networks and shifts
+TEACHER_FORCES_STD = "teacher_forces_std"  # (num_atoms, 3) eV/Angstrom | in atoms.arrays
+
 # Sets of structures that a model meets; see training.splits for who belongs where.
 TRAIN = "train"
 VALIDATION = "validation"
@@ -27,6 +32,9 @@ INTERPOLATION = "interpolation"
 EXTRAPOLATION = "extrapolation"
 HEXAGONAL_CELLS = "hexagonal-cells"
 CHIRAL_CELLS = "chiral-cells"
+# Of data sets that a teacher labelled, whose energies are no DFT's.
+TEACHER_TEST = "teacher-test"
+TEACHER_INDEPENDENT_MD = "teacher-independent-md"
 SETS = (
     TRAIN,
     VALIDATION,
@@ -37,6 +45,8 @@ SETS = (
     EXTRAPOLATION,
     HEXAGONAL_CELLS,
     CHIRAL_CELLS,
+    TEACHER_TEST,
+    TEACHER_INDEPENDENT_MD,
 )
 # Cells of other sizes and shapes than those of 60 atoms, for networks that take any.
 OTHER_CELLS = (SUPERCELLS, HEXAGONAL_CELLS, CHIRAL_CELLS)

@@ -16,6 +16,7 @@ from extensive.config.provenance import code_of
 from extensive.errors import InputError
 from extensive.keys import CHIRAL_CELLS, OTHER_CELLS
 from extensive.paths import LABELS as ARCHIVE
+from extensive.paths import MODELS as PUBLISHED_MODELS
 from extensive.paths import initial_weights, published_labels
 from extensive.training.splits import check_patterns, learns_from
 
@@ -94,7 +95,38 @@ def fixed_images(model: str) -> list[str]:
     if TRAINED[model]["training"]["augmentation"] is not None:
         return []
     exclude = TRAINED[model]["training"]["exclude"]
-    return expand(result("raster/{dataset}.h5"), dataset=[n for n in GIVEN if learns_from(n, exclude)])
+    return expand(
+        result("raster/{dataset}.h5"), dataset=[n for n in given_to(model) if learns_from(n, exclude)]
+    )
+
+
+def given_to(model: str) -> list[str]:
+    """Data sets that a training is given: with those that a teacher labelled, if it asks for them."""
+    return GIVEN + (TAUGHT_GIVEN if model in STUDENTS else [])
+
+
+def splits_of(taught: bool) -> str:
+    """Which structure is in which set: of those that DFT labelled, or of those that a teacher did as well."""
+    return result("splits-taught.json" if taught else "splits.json")
+
+
+def teachers_of(dataset: str) -> list[str]:
+    """Weights, and what describes them, of the networks that label a data set."""
+    files = []
+    for name in TAUGHT[dataset]["models"]:
+        where = f"structures.datasets.{dataset}.teacher.models: {name!r}"
+        if name in STUDENTS:
+            raise WorkflowError(f"{where} learns from a teacher's labels itself")
+        if name in TRAINED:
+            stem = result(f"models/{name}")
+        else:
+            stem = name.removesuffix(".pt") if name.endswith(".pt") else str(PUBLISHED_MODELS / name)
+            if not Path(f"{stem}.pt").is_file():
+                raise WorkflowError(
+                    f"{where} is no model of this configuration, no published one and no file"
+                )
+        files += [f"{stem}.pt", f"{stem}.json"]
+    return files
 
 
 def begun_weights(model: str) -> list[str]:
@@ -106,19 +138,29 @@ def begun_weights(model: str) -> list[str]:
 def data_sets(part: str) -> list[str]:
     """Data sets that have members in a set: its own, and the development ones that are split into three."""
     own = {part, "development"} if part in ("train", "validation", "test") else {part}
-    return [name for name in SHEETS if SET_OF[name] in own]
+    return [name for name in SHEETS if SET_OF[name] in own and name not in TAUGHT]
+
+
+def evaluated_on(model: str, part: str) -> list[str]:
+    """Data sets that hold a set that a model is asked about: DFT's, or a teacher's where the set says so."""
+    if part in TAUGHT_SETS:
+        own = {"teacher-test": ("development", "test")}.get(part) or ("independent-md",)
+        return [name for name in TAUGHT if SET_OF[name] in own]
+    return data_sets(part) + (TAUGHT_GIVEN if part == "train" and model in STUDENTS else [])
 
 
 def sets_of(model: str) -> list[str]:
     """A cnn takes one size of image, so larger cells and those of other shapes are not for it.
 
     Cells at an angle to the lattice are for networks of convolutional tiles alone; see extensive.models.Potential.lay.
+    A network that learned from a teacher's labels is asked about what the teacher labelled too.
     """
     entry = TRAINED[model]
     left_out = set() if entry["network"] == "ednn" else set(OTHER_CELLS)
     if entry["tile_network"] != "convolutional":
         left_out.add(CHIRAL_CELLS)
-    return [part for part in PRESENT if part not in left_out]
+    own = TAUGHT_SETS if model in STUDENTS else []
+    return [part for part in [*PRESENT, *own] if part not in left_out]
 
 
 def cells_of(wildcards) -> list[int]:

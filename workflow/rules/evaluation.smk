@@ -2,8 +2,12 @@
 
 # Sets that the configuration has; `test` and `validation` are parts of the development data sets.
 PRESENT = [
-    *(["validation", "test"] if DEVELOPMENT else []),
-    *dict.fromkeys(s for s in SET_OF.values() if s not in ("development", "train", "validation", "test")),
+    *(part for part in ("validation", "test") if data_sets(part)),
+    *dict.fromkeys(
+        part
+        for name, part in SET_OF.items()
+        if name not in TAUGHT and part not in ("development", "train", "validation", "test")
+    ),
 ]
 # The figures' EDNN is judged by its shift average too.
 SYMMETRIC = [name for name in MODELS if name == config["figures"]["ednn"]]
@@ -26,9 +30,11 @@ PREDICTIONS = [
 rule evaluate:
     input:
         structures=lambda wildcards: expand(
-            result("reference/{dataset}.extxyz"), dataset=data_sets(wildcards.set)
+            result("reference/{dataset}.extxyz"), dataset=evaluated_on(wildcards.model, wildcards.set)
         ),
-        splits=result("splits.json"),
+        splits=lambda wildcards: splits_of(
+            wildcards.set in TAUGHT_SETS or (wildcards.set == "train" and wildcards.model in STUDENTS)
+        ),
         weights=result("models/{model}.pt"),
         description=result("models/{model}.json"),
         code=code("evaluate.py"),
@@ -41,7 +47,7 @@ rule evaluate:
         result("benchmarks/evaluate/{model}-{set}.tsv")
     wildcard_constraints:
         model=one_of(TRAINED),
-        set=one_of([*PRESENT, "train"]),  # what was learned from is predicted on request
+        set=one_of([*PRESENT, *TAUGHT_SETS, "train"]),  # what was learned from is predicted on request
     conda:
         TORCH_ENV
     threads: 1
@@ -97,6 +103,34 @@ rule rounding:
         "What bfloat16 rounds of {wildcards.model}"
     script:
         "../scripts/rounding.py"
+
+
+rule teachers:
+    input:
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=TAUGHT),
+        students=expand(result("models/{model}.json"), model=[name for name in STUDENTS if name in MODELS]),
+        code=code("teachers.py"),
+    output:
+        report(
+            result("tables/teachers.csv"),
+            caption="../report/teachers.rst",
+            category="Reference data",
+            labels={"table": "teachers", "shows": "labels by trained networks, and who learned from them"},
+        ),
+    log:
+        result("logs/evaluate/teachers.log"),
+    benchmark:
+        result("benchmarks/evaluate/teachers.tsv")
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(15),
+    message:
+        "Labels by trained networks"
+    script:
+        "../scripts/teachers.py"
 
 
 rule evaluate_ising:

@@ -28,7 +28,12 @@ FIGURES = expand(f"{RUN}/figures/{{figure}}.{{suffix}}", figure=CHOSEN, suffix=[
 TABLES = [
     *expand(
         result("tables/{table}.csv"),
-        table=["claims", "software", *(["label-cost", "label-failures", "audit"] if GENERATED else [])],
+        table=[
+            "claims",
+            "software",
+            *(["label-cost", "label-failures", "audit"] if COMPUTED else []),
+            *(["teachers"] if TAUGHT else []),
+        ],
     ),
     *expand(result("timings/{model}.csv"), model=IMAGE_MODELS),
     # Own data without DFT to time beside it: the networks' times alone.

@@ -49,7 +49,7 @@ rule claims:
 
 rule software:
     input:
-        labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=COMPUTED),
         models=expand(result("models/{model}.json"), model=[*MODELS, *IMAGE_MODELS]),
         code=code("software.py"),
     output:

@@ -10,7 +10,7 @@ LABELS = config["reference"]["labels"]
 MPI_RANKS = config["reference"]["mpi"]["ranks"]
 MPI_SETS = [
     name
-    for name in GENERATED
+    for name in COMPUTED
     if plan.ranks(config, plan.supercell_of(config["structures"]["datasets"][name])) > 1
 ]
 
@@ -28,7 +28,7 @@ rule label_chunk:
     benchmark:
         result("benchmarks/label/{dataset}.{chunk}.tsv")
     wildcard_constraints:
-        dataset=one_of(name for name in GENERATED if name not in MPI_SETS),
+        dataset=one_of(name for name in COMPUTED if name not in MPI_SETS),
     conda:
         "../../envs/dft.yaml"
     threads: 1
@@ -65,6 +65,39 @@ use rule label_chunk as label_chunk_mpi with:
         mpi="mpirun",
     message:
         "Labels of {wildcards.dataset}, chunk {wildcards.chunk}, several processes each"
+
+
+# Labels by trained networks, in place of DFT.
+rule teach_chunk:
+    input:
+        structures=result("structures/{dataset}.extxyz"),
+        teachers=lambda wildcards: teachers_of(wildcards.dataset),
+        code=code("teach.py"),
+    output:
+        labelled=result("reference/chunks/{dataset}.{chunk}.extxyz"),
+        failed=result("reference/chunks/{dataset}.{chunk}.failed.csv"),
+    log:
+        result("logs/label/{dataset}.{chunk}.log"),
+    benchmark:
+        result("benchmarks/label/{dataset}.{chunk}.tsv")
+    wildcard_constraints:
+        dataset=one_of(TAUGHT),
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(lambda wildcards: plan.minutes(plan.taught_seconds(config, wildcards.dataset))),
+    params:
+        spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
+        chunk_size=LABELS["chunk_size"],
+        seed=lambda wildcards: plan.seed_of(config, wildcards.dataset),
+        # Not an output: what lies there outlives a killed job.
+        store=result("checkpoints/taught/{dataset}"),
+    message:
+        "A teacher's labels of {wildcards.dataset}, chunk {wildcards.chunk}"
+    script:
+        "../scripts/teach.py"
 
 
 rule label:
@@ -160,7 +193,7 @@ rule label_dimers:
 rule audit:
     input:
         # What this run took from the archive must be there first.
-        labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=COMPUTED),
         archive=sorted(map(str, ARCHIVE.glob("[!.]*.extxyz.gz"))) if LABELS["archive"] else [],
         code=code("reference-audit.py"),
     output:
@@ -193,8 +226,8 @@ rule audit:
 
 rule label_cost:
     input:
-        labelled=expand(result("reference/{dataset}.extxyz"), dataset=GENERATED),
-        failed=expand(result("reference/{dataset}.failed.csv"), dataset=GENERATED),
+        labelled=expand(result("reference/{dataset}.extxyz"), dataset=COMPUTED),
+        failed=expand(result("reference/{dataset}.failed.csv"), dataset=COMPUTED),
         code=code("reference-cost.py"),
     output:
         cost=report(

@@ -8,6 +8,11 @@ SHEETS = list(config["structures"]["datasets"])
 # Files of the users' own data sets; see rule own_labels.
 OWN = {name: spec["files"] for name, spec in config["structures"]["datasets"].items() if spec["files"]}
 GENERATED = [name for name in SHEETS if name not in OWN]
+# Data sets that trained networks label, by their entry `teacher`, and those that DFT does.
+TAUGHT = {
+    name: spec["teacher"] for name in GENERATED if (spec := config["structures"]["datasets"][name])["teacher"]
+}
+COMPUTED = [name for name in GENERATED if name not in TAUGHT]
 DIMERS = list(config["structures"]["dimers"])
 ISING = {entry["length"]: entry for entry in config["structures"]["ising"]}
 

@@ -7,25 +7,39 @@ MODELS = {name: model for name, model in config["models"].items() if model["imag
 # Networks of users' own images; see rule train_images.
 IMAGE_MODELS = [name for name in config["models"] if name not in MODELS]
 SET_OF = {name: config["structures"]["datasets"][name]["set"] for name in SHEETS}
-DEVELOPMENT = [name for name in SHEETS if SET_OF[name] == "development"]
+DEVELOPMENT = [name for name in SHEETS if SET_OF[name] == "development" and name not in TAUGHT]
 # What a training is given: what it learns from, and what it is judged by while it goes on.
-GIVEN = [name for name in SHEETS if SET_OF[name] in ("development", "train", "validation")]
+GIVEN = [
+    name for name in SHEETS if SET_OF[name] in ("development", "train", "validation") and name not in TAUGHT
+]
+TAUGHT_GIVEN = [name for name in TAUGHT if SET_OF[name] in ("development", "train", "validation")]
+# What a student is tested on beside DFT's labels: see `training.splits.assign_taught`.
+TAUGHT_SETS = [
+    f"teacher-{part}"
+    for part, names in (("test", ("development", "test")), ("independent-md", ("independent-md",)))
+    if any(SET_OF[name] in names for name in TAUGHT)
+]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
     STUDIES = studies.members(config) if DEVELOPMENT else {}
-    for name, model in MODELS.items():
-        check_patterns(name, model["training"], SHEETS)
+    for name, model in {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}.items():
+        check_patterns(name, model["training"], SET_OF)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}
 
-if MODELS and not DEVELOPMENT:
+STUDENTS = [name for name, model in TRAINED.items() if model["training"]["teacher_labels"]]
+for name in TAUGHT:
+    teachers_of(name)  # refuses here, before any job, what cannot teach
+if MODELS and not DEVELOPMENT and not TAUGHT_GIVEN:
     raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")
 
 
 rule splits:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=SHEETS),
+        structures=expand(
+            result("reference/{dataset}.extxyz"), dataset=[name for name in SHEETS if name not in TAUGHT]
+        ),
         code=code("splits.py"),
     output:
         result("splits.json"),
@@ -51,12 +65,46 @@ rule splits:
         "../scripts/splits.py"
 
 
+rule splits_taught:
+    input:
+        splits=result("splits.json"),
+        computed=expand(
+            result("reference/{dataset}.extxyz"), dataset=[name for name in SHEETS if name not in TAUGHT]
+        ),
+        structures=expand(result("reference/{dataset}.extxyz"), dataset=TAUGHT),
+        code=code("splits-taught.py"),
+    output:
+        result("splits-taught.json"),
+    log:
+        result("logs/splits-taught.log"),
+    benchmark:
+        result("benchmarks/splits-taught.tsv")
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(20),
+    params:
+        rule=lambda wildcards: {
+            "set_of_dataset": SET_OF,
+            "seed": config["seed"],
+            **config["training"]["splits"],
+        },
+    message:
+        "Splits with a teacher's labels"
+    script:
+        "../scripts/splits-taught.py"
+
+
 rule train:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
+        structures=lambda wildcards: expand(
+            result("reference/{dataset}.extxyz"), dataset=given_to(wildcards.model)
+        ),
         images=lambda wildcards: fixed_images(wildcards.model),
         initial=lambda wildcards: begun_weights(wildcards.model),
-        splits=result("splits.json"),
+        splits=lambda wildcards: splits_of(wildcards.model in STUDENTS),
         code=code("train.py"),
     output:
         weights=result("models/{model}.pt"),

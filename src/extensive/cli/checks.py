@@ -36,7 +36,7 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     from extensive.reference.settings import DFTSettings
     from extensive.structures.user_files import files_of
     from extensive.training.settings import TrainingSettings
-    from extensive.training.splits import check_patterns
+    from extensive.training.splits import LEARNED, check_patterns
 
     structures, models = config["structures"], config["models"]
     for name, spec in structures["datasets"].items():
@@ -47,12 +47,14 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
         raise InputError(f"structures.dimers: name {both[0]!r} is also in structures.datasets")
     DFTSettings.from_config(config["reference"]["dft"])
     sheets = {name: model for name, model in models.items() if model["images"] is None}
-    if sheets and not any(spec["set"] == "development" for spec in structures["datasets"].values()):
+    taught = [spec for spec in structures["datasets"].values() if spec["teacher"] and spec["set"] in LEARNED]
+    if sheets and not taught and not any(spec["set"] == "development" for spec in structures["datasets"].values()):
         raise InputError("models: nothing to train on; a data set needs 'set: development'")
+    sets = {name: spec["set"] for name, spec in structures["datasets"].items()}
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
         TrainingSettings.from_dict(model["training"])
-        check_patterns(name, model["training"], structures["datasets"])
+        check_patterns(name, model["training"], sets)
     lengths = [entry["length"] for entry in structures["ising"]]
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:

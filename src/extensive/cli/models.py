@@ -218,6 +218,8 @@ def inspect(
     for key in ("n_train", "n_validation", *ranges, "families"):
         if key in metadata:
             print(f"{key}: {metadata[key]}")
+    for teacher in metadata.get("teachers", []):
+        print(f"learned from {metadata['n_teacher_labels']} labels that are not DFT's but by {teacher}")
     for key, value in metadata.get("final", {}).items():
         print(f"{key}: {value if value is None else format(value, '.6g')}")
     print(f"sha256 {values['weights_sha256']}")

@@ -21,6 +21,8 @@ BASIS_COST = {"dzp": 1.0, "szp(dzp)": 0.5, "sz(dzp)": 0.35}
 LABEL_OVERHEAD_S = 1.0
 # A trajectory's later steps begin with the density of the step before.
 MD_REUSE = 0.8
+# Energy and forces by one evaluation of a network that labels in place of DFT, for each atom.
+TEACHER_ATOM_S = 1.5e-4
 # Every further process (MPI) adds this much of the speed of one; ranks load GPAW anew for every label.
 MPI_GAIN, MPI_START_S, MPI_RANK_MB = 0.6, 5.0, 500
 # Effective rates of training (floating-point operations a second).
@@ -111,11 +113,26 @@ def chunk_seconds(config: Config, dataset: str) -> float:
     return each * chunk_labels(config, dataset)
 
 
+def taught_seconds(config: Config, dataset: str) -> float:
+    """Seconds of one job of a data set that a teacher labels, on one core."""
+    spec = config["structures"]["datasets"][dataset]
+    atoms = ATOMS_PER_CELL * math.prod(supercell_of(spec))
+    shifts = 8 if spec["teacher"]["shift_average"] else 1
+    steps, labels = 0, min(spec["count"], config["reference"]["labels"]["chunk_size"])
+    if spec["sampler"] == "md":
+        steps, labels = chunk_labels(config, dataset), spec["md"]["frames"]
+    return TEACHER_ATOM_S * atoms * (steps + labels * shifts * len(spec["teacher"]["models"]))
+
+
 def label_hours(config: Config) -> float:
     """Core-hours of all labels, none taken from the archive."""
     hours = 0.0
     for dataset, spec in config["structures"]["datasets"].items():
         if spec["files"]:
+            continue
+        if spec["teacher"]:
+            jobs = spec["count"] if spec["sampler"] == "md" else spec["count"] / max(1, chunk_labels(config, dataset))
+            hours += jobs * taught_seconds(config, dataset) / 3600
             continue
         share = spec["count"]
         if spec["sampler"] != "md":

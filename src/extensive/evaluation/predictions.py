@@ -5,8 +5,9 @@ published has one for each model, `predictions/<model>.csv`, whose first column 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -124,3 +125,19 @@ def errors_table(folder: str | Path) -> pd.DataFrame:
             for group, rows_of in groups.items():
                 rows.append({"model": file.stem, "set": part, "group": group, **errors(rows_of)})
     return pd.DataFrame(rows)
+
+
+def students_shown(models: Mapping[str, Mapping[str, Any]], files: Iterable[str]) -> list[str]:
+    """Those of the configuration's `models` that learn from a teacher's labels and whose predictions are among `files`.
+
+    Seeds and shift averages of a model count as it.
+    """
+    found = set()
+    for path in map(Path, files):
+        if path.parent.name != FOLDER:
+            continue
+        model, _ = model_and_set(path.stem)
+        base = re.sub(r"-seed\d+|-symmetric|-ensemble", "", model)
+        if base in models and models[base]["training"]["teacher_labels"]:
+            found.add(base)
+    return sorted(found)

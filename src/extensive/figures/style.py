@@ -124,6 +124,12 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return figure
 
 
+def said_below(drawing: Drawing, text: str) -> None:
+    """Write a line below all panels: what must not be missed where the figure is shown without its caption."""
+    with mpl.rc_context(_RC):
+        drawing.figure.supxlabel(text, x=0.01, ha="left", fontsize=6)
+
+
 def save(drawing: Drawing, pdf: str | Path, png: str | Path, csv: str | Path, numbers: str | Path) -> None:
     """Write the figure (PDF, PNG), its numbers (CSV) and its caption's numbers (JSON), each atomically."""
     with mpl.rc_context(_RC):

@@ -5,6 +5,7 @@ as it has learned it (of exchange: if it met any), because pixels and layers of 
 directions. What differs between copies is error, so their mean has less of it, and their spread is an uncertainty.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -94,17 +95,25 @@ def copies_of(potential: Potential, sheet: Atoms | Placed) -> list[Placed]:
 
 def shift_average(potential: Potential, structures: Sequence[Atoms]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Means over copies: energies (B,), eV; their standard deviations (B,), eV; forces (N, 3), eV/A, of each."""
-    symmetries = symmetries_for(potential)
+    energies, forces = of_copies(potential, structures)
+    return energies.mean(axis=1), energies.std(axis=1, ddof=1), [found.mean(axis=0) for found in forces]
+
+
+def of_copies(
+    potential: Potential, structures: Sequence[Atoms], all_of_them: bool = True
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Energies (B, M), eV, and of each sheet forces (M, N, 3), eV/A, of its M copies: all, or the sheet alone."""
+    symmetries = symmetries_for(potential) if all_of_them else SHIFTS_ALONE[:1]
     count = len(symmetries)
     placed = [potential.lay(atoms) for atoms in structures]
-    energies, forces = potential.energies_and_forces([copy for sheet in placed for copy in copies_of(potential, sheet)])
-    table = energies.reshape(len(structures), count)
-    means = []
+    copies = [copies_of(potential, sheet) if all_of_them else [sheet] for sheet in placed]
+    energies, forces = potential.energies_and_forces(list(itertools.chain(*copies)))
+    of_each = []
     for place, (sheet, atoms) in enumerate(zip(placed, structures, strict=True)):
         found = forces[place * count : (place + 1) * count]
-        mean = np.mean([forces_back(force, symmetry) for force, symmetry in zip(found, symmetries)], axis=0)
-        means.append(frame_of(atoms).back(sheet.back(mean[:, :2])))
-    return table.mean(axis=1), table.std(axis=1, ddof=1), means
+        turned = [forces_back(force, symmetry) for force, symmetry in zip(found, symmetries, strict=True)]
+        of_each.append(np.array([frame_of(atoms).back(sheet.back(force[:, :2])) for force in turned]))
+    return energies.reshape(len(structures), count), of_each
 
 
 def forces_back(forces: np.ndarray, symmetry: Symmetry) -> np.ndarray:

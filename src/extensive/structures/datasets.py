@@ -51,6 +51,7 @@ class DatasetSpec:
     set: str
     seed: int | None  # its own, for whoever makes it; see config.plan.seed_of
     md: dict[str, Any]
+    teacher: dict[str, Any] | None  # networks that label it in place of DFT; see extensive.teaching
     files: list[str]  # a user's own labelled structures instead of generated ones
 
     @property
@@ -106,6 +107,8 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
             refuse(key, f"should be [low, high] with 0 <= low <= high <= {largest:g}")
     if not 0 <= entry.strain_min <= entry.strain <= 0.2:
         refuse("strain", f"should lie between strain_min ({entry.strain_min:g}) and 0.2")
+    if entry.teacher and entry.sampler == "md" and entry.md["out_of_plane"]:
+        refuse("md", "beside a teacher; networks know flat sheets only, so out_of_plane must be false")
     for family in set(entry.families):
         allowed = SHAPES.get(family, ())
         if family in SHAPES and len(set(entry.families) & set(SHAPES)) == 1:

@@ -250,6 +250,19 @@ def _check_one_size(name: str, structures: Sequence[Atoms], sheets: Sequence[She
         )
 
 
+def _taught(learned: Sequence[Atoms]) -> dict[str, Any]:
+    """What metadata say of labels that are a teacher's and not DFT's; nothing where there are none."""
+    taught = [atoms for atoms in learned if keys.TEACHER in atoms.info]
+    if not taught:
+        return {}
+    spread = np.mean([atoms.info[keys.TEACHER_ENERGY_STD] / len(atoms) for atoms in taught])
+    return {
+        "teachers": sorted({atoms.info[keys.TEACHER] for atoms in taught}),
+        "n_teacher_labels": len(taught),
+        "teacher_energy_std_meV_per_atom": keys.MEV_PER_EV * float(spread),
+    }
+
+
 def _metadata(
     name: str,
     settings: TrainingSettings,
@@ -273,6 +286,7 @@ def _metadata(
         "n_atoms_range": [min(map(len, learned)), max(map(len, learned))],
         "cell_range_A": [cells.min(axis=0).tolist(), cells.max(axis=0).tolist()],
         **seen,
+        **_taught(learned),
         "families": sorted({atoms.info[keys.FAMILY] for atoms in learned}),
         "final": {key: None if value != value else value for key, value in final.items()},
         "seconds": result.seconds,

@@ -22,6 +22,7 @@ class TrainingSettings:
     seed: int = 0
     labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
     exclude: tuple[str, ...] = ()  # data sets not to learn from, names or patterns
+    teacher_labels: bool = False  # learn from data sets that a teacher labelled, too
     # data sets, names or patterns, and how many times in an epoch each of their structures comes
     oversample: dict[str, int] = dataclasses.field(default_factory=dict)
     initial_weights: str | None = None  # weights to go on from; `{seed}` stands for the seed

@@ -18,6 +18,10 @@ from extensive import keys
 from extensive.errors import InputError
 
 DEVELOPMENT = "development"
+# Sets that a data set may be of for a training to be given it; all others are for tests alone.
+LEARNED = (DEVELOPMENT, keys.TRAIN, keys.VALIDATION)
+# Two sets that frames of one development trajectory are on either side of: the papers' correlated test.
+CORRELATED = ({keys.TRAIN, keys.TEST}, {keys.TRAIN, keys.TEACHER_TEST})
 
 
 def assign_sets(
@@ -66,6 +70,27 @@ def assign_sets(
     return {name: sorted(members) for name, members in sets.items()}
 
 
+def assign_taught(
+    splits: Mapping[str, list[str]], taught: Iterable[Atoms], set_of_dataset: Mapping[str, str], seed: int, **rule: int
+) -> dict[str, list[str]]:
+    """`splits` of structures that DFT labelled, with those that a teacher did added: what a student meets.
+
+    What these hold back is tested against the teacher, so it makes up sets of its own. Raises InputError for a set that
+    such labels cannot be of.
+    """
+    found = assign_sets(taught, set_of_dataset, seed, **rule)
+    own = {
+        keys.TRAIN: found.pop(keys.TRAIN),
+        keys.VALIDATION: found.pop(keys.VALIDATION),
+        keys.TEACHER_TEST: found.pop(keys.TEST),
+        keys.TEACHER_INDEPENDENT_MD: found.pop(keys.INDEPENDENT_MD),
+    }
+    for name, members in found.items():
+        if members:
+            raise InputError(f"{members[0]}: labelled by a teacher, so it cannot be of the set '{name}'")
+    return {name: sorted([*members, *own.get(name, ())]) for name, members in splits.items()}
+
+
 def _development_set(name: str, dataset: str, seed: int, block: int) -> str:
     digits = name.rsplit("-", 1)[-1]
     if not digits.isdigit():
@@ -86,13 +111,23 @@ def times_of(dataset: str, oversample: Mapping[str, int]) -> int:
     return next((times for pattern, times in oversample.items() if fnmatchcase(dataset, pattern)), 1)
 
 
-def check_patterns(model: str, training: Mapping[str, Any], datasets: Iterable[str]) -> None:
-    """Raise InputError for a pattern of the model's `training` that fits no data set: a slip."""
-    names = list(datasets)
+def check_patterns(model: str, training: Mapping[str, Any], set_of_dataset: Mapping[str, str]) -> None:
+    """Raise InputError for a pattern of the model's `training` that fits no data set, or one that is for tests.
+
+    What is tested on has no part in how a network is trained: not even that it is left out.
+    """
     for key in ("exclude", "oversample"):
         for pattern in training[key]:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise InputError(f"models.{model}.training.{key}: {pattern!r} is none of structures.datasets")
+            found = [name for name in set_of_dataset if fnmatchcase(name, pattern)]
+            where = f"models.{model}.training.{key}: {pattern!r}"
+            if not found:
+                raise InputError(f"{where} is none of structures.datasets")
+            for name in found:
+                if set_of_dataset[name] not in LEARNED:
+                    raise InputError(
+                        f"{where} names {name}, whose set is {set_of_dataset[name]}; a training may not know what it is"
+                        " tested on"
+                    )
 
 
 def parent_of(atoms: Atoms) -> str:
@@ -122,7 +157,7 @@ def check_honest(splits: Mapping[str, list[str]], structures: Iterable[Atoms]) -
         sides[parent_of(atoms)].setdefault(name, member)
         geometries[_geometry(atoms)].setdefault(name, member)
     for parent, where in sides.items():
-        if len(where) > 1 and set(where) != {keys.TRAIN, keys.TEST}:
+        if len(where) > 1 and set(where) not in CORRELATED:
             raise InputError(f"parent '{parent}' is on several sides: {_places(where)}")
         if len(where) > 1 and any(by_id[member].info[keys.SAMPLER] != "md" for member in where.values()):
             raise InputError(f"parent '{parent}' is in train and test but is no trajectory: {_places(where)}")
