@@ -67,9 +67,12 @@ def test_time_reversal_and_mirrors_leave_a_part_of_the_kpoints(mirrors, expected
 
 @pytest.mark.dft
 @pytest.mark.slow
-@pytest.mark.parametrize(("kpoint_cells", "split"), [((2, 2), "domain"), ((4, 2), "kpt")])
-def test_two_processes_give_the_energy_and_forces_of_one(mpi, kpoint_cells, split):
-    settings = replace(COARSE, kpoint_cells=kpoint_cells, kpoints=(1, 2))
+@pytest.mark.parametrize(
+    ("kpoint_cells", "split", "occupations"),
+    [((2, 2), "domain", "fermi-dirac"), ((4, 2), "kpt", "marzari-vanderbilt")],
+)
+def test_two_processes_give_the_energy_and_forces_of_one(mpi, kpoint_cells, split, occupations):
+    settings = replace(COARSE, kpoint_cells=kpoint_cells, kpoints=(1, 2), occupations=occupations)
     atoms = rattled([2, 2])
     kpoints = irreducible_kpoints(atoms, settings)
     assert (split_ranks(2, kpoints)["kpt"] == 2) == (split == "kpt")
