@@ -11,6 +11,9 @@ from extensive.images.oblique import torus_of
 from extensive.inference import AtomsSource, Engine, FileSource, stream_energy
 from extensive.io import write_structures
 from extensive.models import load_model
+from extensive.structures.bonds import summary
+from extensive.structures.frame import frame_of
+from extensive.timing import sheet as sheets
 from extensive.timing.sheet import evaluate_sheet, file_source
 
 LARGE_HEXAGONAL = [[8, 0], [0, 8]], 4  # 2,048 atoms
@@ -77,6 +80,32 @@ def test_a_file_of_any_cell_is_streamed(potential, cells, times, tmp_path):
     # Half of the sheet may show another of three equal directions; and extended XYZ keeps 8 decimals.
     assert found.energy_eV / len(sheet) == pytest.approx(engine.energy(sheet) / len(sheet), abs=1e-3)
     source.close()
+
+
+@pytest.mark.parametrize("sheet", [large(*LARGE_HEXAGONAL), large(*LARGE_CHIRAL), rattled((30, 40)), rattled((2, 1))])
+def test_bonds_of_a_streamed_file_are_those_of_the_sheet(potential, sheet, tmp_path):
+    """Atoms in any order, in blocks, over every boundary."""
+    sheet = sheet[np.random.default_rng(0).permutation(len(sheet))]
+    sheet.wrap()
+    write_structures(tmp_path / "sheet.extxyz", [sheet])
+    source = FileSource(
+        tmp_path / "sheet.extxyz", band_A=5.0, chunk_atoms=len(sheet), grid_of=lambda frame, _: potential.grid_of(frame)
+    )
+    frame = frame_of(sheet)
+    expected = summary(frame.bonds, potential.grid_of(frame).angle)
+    # The rounding of a grid to whole pixels rotates it by a little.
+    assert source.bonds() == pytest.approx(tuple(expected), abs=5e-3)
+    source.close()
+
+
+def test_what_lies_behind_the_first_million_atoms_is_checked(path, monkeypatch, tmp_path):
+    monkeypatch.setattr(sheets, "ATOMS_IN_ONE_IMAGE", 1000)
+    monkeypatch.setattr(FileSource.__init__, "__defaults__", (20.0, 2000, None))
+    sheet = rattled((60, 40))
+    sheet.positions[-1] = sheet.positions[-2] + [0.3, 0.0, 0.0]
+    write_structures(tmp_path / "sheet.extxyz", [sheet])
+    with pytest.raises(InputError, match=r"two atoms are 0\.300 A apart"):
+        file_source(tmp_path / "sheet.extxyz", path)
 
 
 def test_sheet_file_checks_what_predict_checks(path, tmp_path):

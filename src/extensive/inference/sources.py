@@ -7,6 +7,7 @@ such sheets. Where pixels are sheared, x and y are along their rows and columns:
 """
 
 import itertools
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,8 +22,12 @@ from extensive.images.oblique import SkewAxes, torus_of
 from extensive.images.placement import Grid, Placed, aligned, place
 from extensive.inference.xyz import XYZHeader, read_header, read_in_chunks
 from extensive.io import digest
+from extensive.structures.bonds import REACH_A, Bonds, bonds_of_first
 from extensive.structures.frame import FLAT_TOLERANCE_A, Frame, frame_of
 
+# Bonds are looked at in blocks of about so many Angstrom, with the atoms around them; on pixels sheared by a few per cent
+# these are further along y than their distance.
+BOND_BLOCK_A, SKEW_MARGIN = 40.0, 1.2
 ROW_DTYPE = np.dtype([("y", "f8"), ("x", "f8"), ("number", "u1")])
 
 
@@ -204,6 +209,29 @@ class FileSource:
                 positions.append(shifted(np.stack([rows["x"], rows["y"]], axis=1), period, self.cell, self.axes))
                 numbers.append(rows["number"])
         return np.concatenate(positions), np.concatenate(numbers)
+
+    def bonds(self) -> Bonds:
+        """Bonds of all atoms as they lie on the grid, from the bands on disk: one block of them in memory at a time."""
+        closest, length, order, count = math.inf, 0.0, 0j, 0
+        blocks = max(1, round(self.cell[1] / BOND_BLOCK_A))
+        edges = np.linspace(0.0, self.cell[1], blocks + 1)
+        margin = SKEW_MARGIN * REACH_A
+        for low, high in itertools.pairwise(edges):
+            along = self.atoms_between(low - margin, high + margin)[0]
+            inside = (along[:, 1] >= low) & (along[:, 1] < high)
+            parts = [along[inside], along[~inside]]
+            for image in range(1, int(np.ceil(margin / self.cell[0])) + 1):
+                shift = image * self.cell[0]
+                parts.append(along[along[:, 0] - shift >= -margin] - (shift, 0.0))
+                parts.append(along[along[:, 0] + shift < self.cell[0] + margin] + (shift, 0.0))
+            places = np.concatenate(parts)
+            found = bonds_of_first(places if self.axes is None else places @ self.axes.units.T, len(parts[0]))
+            closest = min(closest, float(found.nearest.min(initial=math.inf)))
+            angles = np.arctan2(found.steps[:, 1], found.steps[:, 0])
+            length += float(np.linalg.norm(found.steps, axis=1).sum())
+            order += complex(np.exp(6j * angles).sum())
+            count += len(angles)
+        return Bonds(closest, length / count, order.real / count) if count else Bonds(closest, math.nan, math.nan)
 
     def close(self) -> None:
         """Remove the sorted copy."""

@@ -14,7 +14,7 @@ from ase import Atoms
 
 from extensive.errors import InputError
 from extensive.images.placement import angles_of
-from extensive.structures.bonds import OVERLAP_A, summary
+from extensive.structures.bonds import OVERLAP_A, Bonds, summary
 from extensive.structures.frame import Frame, frame_of
 
 # How far beyond the training set's range a sheet may lie: half a per cent of bond, and a tenth of the closest.
@@ -81,7 +81,14 @@ def check_bonds(
     `angle`: rotation of the sheet (radians) for the network. `both_ways`: the model takes a sheet whose x and y
     are exchanged as well as the sheet itself. Overlapping atoms are always refused; with `extrapolate` nothing else is.
     """
-    closest, mean, direction = summary(frame.bonds, angle)
+    check_summary(summary(frame.bonds, angle), metadata, name, extrapolate, both_ways)
+
+
+def check_summary(
+    bonds: Bonds, metadata: Mapping[str, Any], name: str, extrapolate: bool = False, both_ways: bool = True
+) -> None:
+    """The same of the bonds of a sheet as it lies on its grid."""
+    closest, mean, direction = bonds
     if closest < OVERLAP_A:
         raise InputError(f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom")
     if extrapolate:

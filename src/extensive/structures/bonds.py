@@ -32,9 +32,13 @@ class Bonds(NamedTuple):
 
 def bonds_in_plane(positions: np.ndarray, vectors: np.ndarray) -> BondList:
     """Bonds of atoms at `positions` (N, 2) with period `vectors` (2, 2), rows; Angstrom."""
-    everything = with_images(positions, vectors, REACH_A)
-    wrapped = everything[: len(positions)]
-    none = BondList(np.full(len(positions), math.inf), np.empty((0, 2)))
+    return bonds_of_first(with_images(positions, vectors, REACH_A), len(positions))
+
+
+def bonds_of_first(everything: np.ndarray, n_atoms: int) -> BondList:
+    """Bonds of the first `n_atoms` of `everything` (K, 2), which has all that lies within REACH_A of them; Angstrom."""
+    wrapped = everything[:n_atoms]
+    none = BondList(np.full(n_atoms, math.inf), np.empty((0, 2)))
     count = min(SEARCHED, len(everything))
     if count < 2:
         return none

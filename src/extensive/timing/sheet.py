@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from extensive.errors import InputError
 from extensive.images.placement import Grid
 from extensive.inference import AtomsSource, Engine, FileSource, SheetEnergy, Source, stream_energy
 from extensive.inference.calculator import ATOMS_IN_ONE_IMAGE, check_domain, check_frame
 from extensive.inference.number_types import AUTO
+from extensive.inference.shifts import knows_exchange
 from extensive.inference.xyz import read_header
 from extensive.io import atomic_path
 from extensive.keys import TIMING_COLUMNS
 from extensive.models import load_model
+from extensive.models.domain import check_summary
 from extensive.structures.frame import Frame
 from extensive.structures.sheet import PorousSheet, square_micrometre_sheet
 from extensive.structures.user_files import read_any
@@ -100,8 +103,8 @@ def file_source(
 ) -> FileSource | AtomsSource:
     """A user's own sheet: plain extended XYZ, streamed where it is large, or any other format of the reader.
 
-    With a `model` the sheet is checked as `predict` does, by its first million atoms, and laid on the model's grid;
-    without, it must lie along x and y. Raises InputError naming the file.
+    With a `model` all of the sheet is checked as `predict` does, and it is laid on the model's grid; of a streamed file
+    the first million atoms say its direction. Without, it must lie along x and y. Raises InputError naming the file.
     """
     potential = None if model is None else load_model(model)
     if not is_plain_xyz(path) or (read_header(path).n_atoms <= ATOMS_IN_ONE_IMAGE and potential is not None):
@@ -116,7 +119,13 @@ def file_source(
         # One cell: a large one has a good grid of its own.
         return check_frame(frame, numbers, potential, extrapolate, str(path), most_atoms=1)
 
-    return FileSource(path, grid_of=grid_of)
+    source = FileSource(path, grid_of=grid_of)
+    try:
+        check_summary(source.bonds(), potential.metadata, str(path), extrapolate, knows_exchange(potential))
+    except InputError:
+        source.close()
+        raise
+    return source
 
 
 def is_plain_xyz(path: str | Path) -> bool:
