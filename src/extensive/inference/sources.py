@@ -25,8 +25,8 @@ from extensive.io import digest
 from extensive.structures.bonds import REACH_A, Bonds, bonds_of_first
 from extensive.structures.frame import FLAT_TOLERANCE_A, Frame, frame_of
 
-# Bonds are looked at in blocks of about so many Angstrom, with the atoms around them; on pixels sheared by a few per cent
-# these are further along y than their distance.
+# Bonds are looked at in blocks of about so many Angstrom, with the atoms around them. Where pixels are sheared by a few
+# per cent, these are further off along y than their distance.
 BOND_BLOCK_A, SKEW_MARGIN = 40.0, 1.2
 ROW_DTYPE = np.dtype([("y", "f8"), ("x", "f8"), ("number", "u1")])
 
