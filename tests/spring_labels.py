@@ -7,7 +7,8 @@ import numpy as np
 from extensive import keys
 from extensive.config import complete_config
 from extensive.reference import dynamics
-from extensive.reference.calculation import LabelFailed, with_label
+from extensive.reference.calculation import LabelFailed
+from extensive.reference.record import with_label
 from extensive.reference.settings import (
     DFTSettings,
 )

@@ -20,7 +20,7 @@ from extensive.models.config import READOUTS
 from extensive.models.functions import wrap_pad
 from extensive.models.tiles import cut_tiles
 from extensive.reference.archive import Archive, add_labels, read_labels
-from extensive.reference.calculation import with_label
+from extensive.reference.record import with_label
 from extensive.reference.settings import LENGTH_STEP_A, DFTSettings, label_digest
 
 ROOT = Path(__file__).resolve().parents[1]

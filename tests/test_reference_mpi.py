@@ -12,8 +12,9 @@ from extensive import keys
 from extensive.config import load_config
 from extensive.errors import InputError
 from extensive.paths import repository_root
-from extensive.reference.calculation import Labeller, record_of
+from extensive.reference.calculation import Labeller
 from extensive.reference.parallel import ParallelLabeller, RanksFailed, irreducible_kpoints, split_ranks
+from extensive.reference.record import record_of
 from extensive.reference.settings import DFTSettings
 from extensive.structures.datasets import generate_dataset
 from extensive.timing.dft import time_dft_parallel

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from extensive.io import read_structures
-from extensive.reference.calculation import record_of
+from extensive.reference.record import record_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.dft, pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
-from extensive.reference.calculation import label_checksum, record_of
+from extensive.reference.record import label_checksum, record_of
 from extensive.reference.settings import LENGTH_STEP_A, DFTSettings, gpaw_version, label_digest, version_key
 
 SUFFIX = ".extxyz.gz"

@@ -10,7 +10,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
 from extensive.reference.archive import Archive
-from extensive.reference.calculation import record_of
+from extensive.reference.record import record_of
 from extensive.reference.settings import DFTSettings
 
 AUDIT_COLUMNS = (

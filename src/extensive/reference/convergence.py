@@ -16,7 +16,7 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.reference.calculation import record_of
+from extensive.reference.record import record_of
 from extensive.reference.settings import DFTSettings, grid_shape
 
 COLUMNS = (

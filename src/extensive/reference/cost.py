@@ -4,7 +4,7 @@ import pandas as pd
 from ase import Atoms
 
 from extensive import keys
-from extensive.reference.calculation import record_of
+from extensive.reference.record import record_of
 
 COST_COLUMNS = (
     "dataset",

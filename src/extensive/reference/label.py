@@ -27,9 +27,10 @@ from extensive.errors import InputError
 from extensive.paths import LABELS, repository_root
 from extensive.reference import convergence
 from extensive.reference.archive import Archive, add_labels, locked
-from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process, record_of
+from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
+from extensive.reference.record import record_of
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
 from extensive.structures.datasets import generate_dataset
 
