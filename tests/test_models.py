@@ -291,9 +291,22 @@ def test_convolutional_cnn_is_periodic_and_fixed_in_size():
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_open_cnn_gives_energy_and_separation(dims):
-    config = ModelConfig("cnn", "open", image_px=12, dims=dims, outputs=2, stem=((4, 3, 2), (8, 3, 2)), head=(16,))
+@pytest.mark.parametrize("form", ["open", "averaged"])
+def test_open_cnn_gives_energy_and_separation(dims, form):
+    config = ModelConfig("cnn", form, image_px=12, dims=dims, outputs=2, stem=((4, 3, 2), (8, 3, 2)), head=(16,))
     assert build_model(config)(torch.rand(5, 1, *[12] * dims)).shape == (5, 2)
+
+
+def test_averaged_features_are_the_same_wherever_a_dimer_lies():
+    """By a whole step of the layers away from the walls; where features are told apart by place, they are not."""
+    image = torch.zeros(1, 1, 32, 32)
+    image[..., 12:15, 12:14] = torch.rand(3, 2, generator=torch.Generator().manual_seed(0))
+    moved = image.roll((4, 4), (2, 3))
+    for form, same in (("averaged", True), ("open", False)):
+        torch.manual_seed(0)
+        config = ModelConfig("cnn", form, image_px=32, outputs=2, stem=((4, 3, 2), (8, 3, 2)), head=(16,))
+        network = build_model(config)
+        assert torch.allclose(network(image), network(moved), atol=1e-6) == same
 
 
 def test_paper_tiles_cannot_be_fused():

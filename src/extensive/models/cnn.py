@@ -20,7 +20,8 @@ class CNN(nn.Module):
     scale.
 
     Forms: 'paper' (the papers' network), 'convolutional' (circular padding, residual, features pooled over
-    the periodic image), 'open' (zero padding, 2D or 3D: images of dimers, which have no period).
+    the periodic image), 'open' (zero padding, 2D or 3D: images of dimers, which have no period), 'averaged' (the same
+    with features averaged over places, so that a dimer is the same wherever it lies, up to pixels).
     """
 
     def __init__(self, config: ModelConfig):
@@ -52,7 +53,7 @@ class CNN(nn.Module):
             self.dense = _dense(config.width, config.head, config.outputs)
         else:
             self.network = _open_layers(channels, config.stem, config.dims)
-            side = config.image_px
+            side = 1 if config.form == "averaged" else config.image_px
             for _, _, stride in config.stem:
                 side = -(-side // stride)
             self.dense = _dense(config.stem[-1][0] * side**config.dims, config.head, config.outputs)
@@ -72,6 +73,8 @@ class CNN(nn.Module):
             y = self.network(with_pitch(x, pitch) if self.config.pitch_channels else x)
         elif self.config.form == "convolutional":
             y = self.dense(F.silu(self.network(x, pitch, periodic=True)).mean(dim=(2, 3)))
+        elif self.config.form == "averaged":
+            y = self.dense(self.network(x).flatten(2).mean(dim=2))
         else:
             y = self.dense(self.network(x).flatten(1))
         y = y.double()

@@ -8,7 +8,9 @@ from typing import Any
 from extensive.errors import InputError
 from extensive.images.raster import Channels, channel_count
 
-FORMS = {"cnn": ("paper", "convolutional", "open"), "ednn": ("paper", "convolutional", "mlp")}
+# Of images without a period: features of all places are told apart, or averaged over places.
+OF_ANY_DIMENSION = ("open", "averaged")
+FORMS = {"cnn": ("paper", "convolutional", "open", "averaged"), "ednn": ("paper", "convolutional", "mlp")}
 
 SYMMETRIES = ("none", "mirrors", "square")
 
@@ -30,7 +32,7 @@ class ModelConfig:
     sigma_A: float = 0.2  # width of the Gaussians, Angstrom
     pitch_channels: bool = False  # the network is conditioned on the true pitch along x and y
     image_px: int | None = None  # cnn: side of the one image size that it takes
-    dims: int = 2  # 3 for voxel images; cnn 'open' only
+    dims: int = 2  # 3 for voxel images; cnn 'open' and 'averaged' only
     outputs: int = 1  # numbers per image; more than one for a cnn only
     focus_px: int = 32  # ednn: side f of the tile's own region
     context_px: int | None = None  # ednn: width c of the region around it; None: what the layers see
@@ -59,8 +61,8 @@ class ModelConfig:
             raise InputError(f"model image_px: {self.image_px}; a cnn needs its fixed image size, at least 8 pixels")
         if self.network == "ednn" and self.outputs != 1:
             raise InputError(f"model outputs: {self.outputs}; an ednn sums one number per tile")
-        if self.dims not in (2, 3) or (self.dims == 3 and self.form != "open"):
-            raise InputError(f"model dims: {self.dims}; 2, or 3 for a cnn of form 'open'")
+        if self.dims not in (2, 3) or (self.dims == 3 and self.form not in OF_ANY_DIMENSION):
+            raise InputError(f"model dims: {self.dims}; 2, or 3 for a cnn of form {' or '.join(OF_ANY_DIMENSION)}")
         if self.symmetry not in SYMMETRIES:
             raise InputError(f"model symmetry: {self.symmetry!r}; it must be one of {list(SYMMETRIES)}")
         if self.symmetry != "none" and (self.network, self.form) != ("ednn", "convolutional"):

@@ -27,15 +27,19 @@ from extensive.training.splits import DEVELOPMENT, assign_sets
 
 SEPARATION = "separation_A"
 # (width, kernel, stride) of the layers, for images of two and of three axes.
-STEMS = {2: ((16, 5, 2), (32, 3, 2), (64, 3, 2)), 3: ((16, 3, 2), (32, 3, 2), (32, 3, 2))}
-PIXELS = {2: 32, 3: 24}
+# The last layers see all of a dimer at the largest separation, wherever it lies.
+STEMS = {
+    2: ((16, 5, 2), (32, 3, 2), (64, 3, 1), (64, 3, 1)),
+    3: ((16, 3, 2), (32, 3, 2), (48, 3, 1), (48, 3, 1)),
+}
+PIXELS = {2: 20, 3: 16}
 
 
 @dataclass(frozen=True)
 class DimerSettings:
     """Keys of `training.dimers`."""
 
-    steps: int = 3000
+    steps: int = 8000
     batch_size: int = 32
     learning_rate: float = 2e-3
     sigma_A: float = 0.5  # wide enough for the coarse grid: a Gaussian is seen by several pixels
@@ -44,11 +48,11 @@ class DimerSettings:
 
 
 def dimer_config(dimensions: int, box_A: float, sigma_A: float) -> ModelConfig:
-    """The network: strided convolutions, one dense layer, and two outputs (energy, separation)."""
+    """The network: convolutions, features averaged over places, one dense layer, two outputs (energy, separation)."""
     side = PIXELS[dimensions]
     return ModelConfig(
         "cnn",
-        "open",
+        "averaged",
         dims=dimensions,
         outputs=2,
         image_px=side,
