@@ -112,8 +112,8 @@ def test_presets_name_models_that_exist():
     default = yaml.safe_load((folder / "config.yaml").read_text())
     for preset in sorted(folder.glob("*.yaml")):
         given = yaml.safe_load(preset.read_text())
-        # One without a run's name changes keys of the preset before it, as Snakemake merges them.
-        config = complete_config(given if "run" in given else studies.merged(default, given))
+        # One without a name or without structures changes keys of the preset before it, as Snakemake merges them.
+        config = complete_config(given if {"run", "structures"} <= set(given) else studies.merged(default, given))
         if config["models"]:
             studies.members(config)
 
