@@ -151,7 +151,7 @@ def sheet(blocks: tuple[int, int]) -> Job:
         same,
         TORCH_MODULES,
         input={"model": "model.pt"},
-        output={"sheet": "out/sheet.csv"},
+        output={"table": "out/sheet.csv", "hardware": "out/sheet-hardware.json"},
         params={"sheet": section, "device": "cpu", "checkpoint": "checkpoints/sheet.json"},
     )
 
