@@ -1,10 +1,29 @@
-"""What tests count in a honeycomb: bonds of an atom, distances, rings."""
+"""What tests count in a honeycomb: bonds of an atom, distances, rings. And springs along its bonds, as labels."""
 
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
+from extensive import keys
 from extensive.structures.lattices import bonds
+
+# Length at rest (A) and stiffness (eV/A^2) of the springs.
+BOND_A, STIFFNESS = 1.42, 20.0
+
+
+def spring_labelled(atoms: Atoms) -> tuple[Atoms, np.ndarray]:
+    """`atoms` with energy and forces of springs between bonded atoms, and their virial (3, 3) (eV).
+
+    The same physics in every cell and direction.
+    """
+    i, vectors = neighbor_list("iD", atoms, 1.85)
+    lengths = np.linalg.norm(vectors, axis=1)
+    pulls = STIFFNESS * ((lengths - BOND_A) / lengths)[:, None] * vectors
+    forces = np.zeros((len(atoms), 3))
+    np.add.at(forces, i, pulls)
+    atoms.info[keys.REF_ENERGY] = float(0.25 * STIFFNESS * ((lengths - BOND_A) ** 2).sum()) - 9.0 * len(atoms)
+    atoms.arrays[keys.REF_FORCES] = forces
+    return atoms, 0.5 * pulls.T @ vectors
 
 
 def coordination(atoms: Atoms, cutoff: float) -> np.ndarray:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
+from honeycombs import BOND_A, STIFFNESS, spring_labelled
 from own_models import CNN, rattled, write_model
 from test_frame import honeycomb, rotation_about, turned_whole
 from typer.testing import CliRunner
@@ -26,7 +26,6 @@ from extensive.training.loop import group_errors
 from extensive.training.rotate import choose_vectors, rotated
 
 CHIRAL = [[3, 1], [-1, 4]]
-BOND_A, STIFFNESS = 1.42, 20.0
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +41,8 @@ def named(atoms, number):
 
 def springs(atoms, number=0):
     """Energy, forces and stress of springs between bonded atoms."""
-    i, vectors = neighbor_list("iD", atoms, 1.85)
-    lengths = np.linalg.norm(vectors, axis=1)
-    pulls = STIFFNESS * ((lengths - BOND_A) / lengths)[:, None] * vectors
-    forces = np.zeros((len(atoms), 3))
-    np.add.at(forces, i, pulls)
-    atoms.info[keys.REF_ENERGY] = float(0.25 * STIFFNESS * ((lengths - BOND_A) ** 2).sum()) - 9.0 * len(atoms)
-    atoms.arrays[keys.REF_FORCES] = forces
-    stress = full_3x3_to_voigt_6_stress(0.5 * pulls.T @ vectors / atoms.get_volume())
+    atoms, virial = spring_labelled(atoms)
+    stress = full_3x3_to_voigt_6_stress(virial / atoms.get_volume())
     atoms.info[keys.REF_STRESS] = np.round(stress, 12)
     return named(atoms, number)
 
