@@ -62,24 +62,24 @@ class _Continued:
     def _first(self, density: Any) -> float:
         """Shift all residuals by the difference that the k-points make, then mix as always."""
         mixer = self.mixer
+        before = [mixer.R_hsX[-1][0].data.copy(), mixer.R_hsX[-1][1].copy(), mixer.Rc_hsX[-1].data.copy()]
+        _forget_newest(mixer)
+        after_sX, after_asii, compensated_sX = _remember_residual(mixer, density)
+        shifts = [after_sX.data - before[0], after_asii - before[1], compensated_sX.data - before[2]]
         count = mixer.R_hsX.nold
-        old = [mixer.R_hsX[-1][0].data.copy(), mixer.R_hsX[-1][1].copy(), mixer.Rc_hsX[-1].data.copy()]
-        mixer.R_hsX.current_indicies.pop()
-        mixer.Rc_hsX.current_indicies.pop()
-        new = _remember_residual(mixer, density)
-        shifts = [new[0].data - old[0], new[1] - old[1], new[2].data - old[2]]
         for h in range(count - 1):
             residual_sX, residual_asii = mixer.R_hsX[h]
             residual_sX.data[:] += shifts[0]
             residual_asii += shifts[1]
             mixer.Rc_hsX[h].data[:] += shifts[2]
+        _forget_newest(mixer)  # the mixer adds it, and its products with the others, by itself
         for h in range(count - 1):
             metric_sX = mixer.metric(mixer.Rc_hsX[h])
             one = metric_sX.new(data=metric_sX.data[None], dims=(1, *metric_sX.dims))
-            products = mixer.Rc_hsX.dotprod(one)
-            mixer.H_hh[:count, h] = products
-            mixer.H_hh[h, :count] = products
-        # The mixer computes the newest residual, and its row of products, once more.
-        mixer.R_hsX.current_indicies.pop()
-        mixer.Rc_hsX.current_indicies.pop()
+            mixer.H_hh[: count - 1, h] = mixer.Rc_hsX.dotprod(one)
         return mixer.mix(density)
+
+
+def _forget_newest(mixer: Any) -> None:
+    for history in (mixer.R_hsX, mixer.Rc_hsX):
+        history.current_indicies.pop()
