@@ -105,10 +105,20 @@ def test_sums_for_all_kpoints_together_give_gpaws_own_numbers():
     np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
 
-def test_a_start_from_coarser_kpoints_changes_nothing_but_the_number_of_iterations():
+def test_a_start_from_coarser_kpoints_changes_nothing_but_the_number_of_iterations(monkeypatch):
+    """Single precision before the density is nearly converged, double at the end, and the same numbers."""
     (atoms,) = dataset(supercell=(2, 1), displacement_A=[0.05, 0.05])
     plain = replace(SETTINGS, kpoints=(4, 4), kpoint_cells=(2, 1), density_convergence=1e-6)
-    labels = [Labeller(settings).label(atoms) for settings in (plain, replace(plain, start_kpoints=(2, 2)))]
+    labels, kinds, solve = [], [], bands.lowest_bands
+    monkeypatch.setattr(bands, "lowest_bands", lambda matrix, *more: kinds.append(matrix.dtype) or solve(matrix, *more))
+    for settings in (plain, replace(plain, start_kpoints=(2, 2))):
+        kinds.clear()
+        labels.append(Labeller(settings).label(atoms))
+    singles = [kind == np.complex64 for kind in kinds]
+    assert singles == sorted(singles, reverse=True)  # once left, single precision is not gone back to
+    fine = json.loads(labels[1].info[keys.REF_RECORD])
+    exact, of = singles.count(False), fine["kpoints_irreducible"] * fine["iterations"]
+    assert 0 < exact < of
     records = [json.loads(label.info[keys.REF_RECORD]) for label in labels]
     assert records[1]["iterations"] < records[0]["iterations"]
     assert records[1]["coarse_iterations"] > records[0]["coarse_iterations"] == 0

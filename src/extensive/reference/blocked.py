@@ -6,17 +6,20 @@ the matrix of the potential v, the density n of a density matrix rho, and the fo
     V(1, 2) = dV sum_G phi_1(G) v(G) phi_2(G),      n(G) = sum_12 phi_1(G) rho(1, 2) phi_2(G),
     F(1) = dV sum_G2 d phi_1(G) / dr v(G) rho(1, 2) phi_2(G),
 
-which GPAW adds up function by function. Here the grid is cut into square patches; the functions that reach into one are
-the columns of a dense matrix, and the sums are products of such matrices.
+which GPAW adds up function by function. Here the grid is cut into square patches, near the sheet and far from it; the
+functions that reach into one are the columns of a dense matrix, and the sums are products of such matrices. Those of V
+and n are symmetric in 1 and 2, so that half of each product is enough.
 
 Densities and forces are linear in the density matrix. Those of all k-points k are therefore added up first, for each
 displacement d of cells between two functions, rho_d(1, 2) = sum_k Re[exp(2 pi i k d) rho_k(1, 2)], and the sums over
 the grid are done once instead of once a k-point.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,28 +28,32 @@ from extensive.reference.orbital_forces import orbital_forces
 
 # Side of a patch in grid points: small enough that few functions reach in, large enough for efficient products.
 PATCH_POINTS = 6
+# Points further than this from the middle of the atoms (Bohr) have patches of their own: fewer functions reach there.
+NEAR_BOHR = 3.0
+# Strips that a symmetric product is cut into; of each, the part left of the diagonal is left out.
+STRIPS = 3
 # For slopes of radial functions (Bohr), which are cubic splines with values of order one: exact to 1e-10.
 SLOPE_STEP = 1e-5
 
 
 @dataclass(frozen=True)
 class Patch:
-    """Part of the grid, whole along z, and the F functions that reach into it."""
+    """Part of the grid and the F functions that reach into it, ordered by displacement of cells, then by function."""
 
     points: np.ndarray  # (P,) indices into the flat grid
     values: np.ndarray  # (P, F) functions on these points
     volumes: np.ndarray  # (F,) which periodic image of which radial function each column belongs to
     functions: np.ndarray  # (F,) index of the basis function
+    columns: dict[int, slice]  # by displacement of cells, ascending
 
 
 class Patches:
-    """All functions of one GPAW `BasisFunctions` on the grid; valid until its atoms move.
+    """All functions of one GPAW `BasisFunctions` on the grid; valid until its atoms move."""
 
-    `precision` is the number type of the products: float64, or float32 for a density that is only a start.
-    """
-
-    def __init__(self, basis: Any, precision: type = np.float64) -> None:
-        self.precision = precision
+    def __init__(self, basis: Any) -> None:
+        self.precision: type = np.float64
+        heights = np.arange(basis.gd.beg_c[2], basis.gd.end_c[2]) * basis.gd.h_cv[2, 2]
+        self.far = np.abs(heights - np.mean(basis.pos_Wv[:, 2])) > NEAR_BOHR
         nx, ny, nz = (int(n) for n in basis.gd.n_c)
         blocks = [block for a in basis.atom_indices for block in basis.sphere_a[a].G_wb]
         pieces: dict[tuple[int, int], list[tuple[int, np.ndarray, np.ndarray]]] = {}
@@ -64,63 +71,114 @@ class Patches:
             for chosen in np.split(order, starts[1:]):
                 key = divmod(int(patch[chosen[0]]), ny // PATCH_POINTS + 1)
                 pieces.setdefault(key, []).append((volume, within[chosen], values[chosen]))
-        self.patches = [self._patch(basis, key, found, (nx, ny, nz)) for key, found in pieces.items()]
+        self.patches = [
+            patch for key, found in pieces.items() for patch in self._near_and_far(basis, key, found, (nx, ny, nz))
+        ]
 
-    def _patch(
+    def _near_and_far(
         self,
         basis: Any,
         key: tuple[int, int],
         found: list[tuple[int, np.ndarray, np.ndarray]],
         shape: tuple[int, int, int],
-    ) -> Patch:
+    ) -> Iterator[Patch]:
+        """Patches of a square of the grid, made of `found`: volume, points within the square, values there."""
         nx, ny, nz = shape
         x = np.arange(PATCH_POINTS) + key[0] * PATCH_POINTS
         y = np.arange(PATCH_POINTS) + key[1] * PATCH_POINTS
         points = ((x[:, None, None] * ny + y[:, None]) * nz + np.arange(nz)).ravel()
         inside = np.broadcast_to(((x < nx)[:, None] & (y < ny))[:, :, None], (len(x), len(y), nz)).ravel()
         counts = [values.shape[1] for _, _, values in found]
-        dense = np.zeros((len(points), sum(counts)), self.precision)
+        dense = np.zeros((len(points), sum(counts)))
         column = 0
         for _, within, values in found:
             dense[within, column : column + values.shape[1]] = values
             column += values.shape[1]
-        reached = np.flatnonzero(dense.any(axis=1))  # functions end where the vacuum is deep
-        points, inside, dense = points[reached], inside[reached], dense[reached]
         volumes = np.repeat([volume for volume, _, _ in found], counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         functions = basis.M_W[volumes] + np.arange(column) - first
-        return Patch(points[inside], dense[inside], volumes, functions)
+        order = np.lexsort((functions, basis.x_W[volumes]))
+        far = np.tile(self.far, len(points) // nz)
+        for group in (np.flatnonzero(inside & ~far), np.flatnonzero(inside & far)):
+            part = dense[group]
+            # All components of a radial function, or none.
+            kept = order[np.isin(volumes[order], volumes[part.any(axis=0)])]
+            if not len(kept):
+                continue
+            group, part = group[part.any(axis=1)], part[np.ix_(part.any(axis=1), kept)]
+            cells, starts = np.unique(basis.x_W[volumes[kept]], return_index=True)
+            columns = {
+                int(cell): slice(start, stop) for cell, start, stop in zip(cells, starts, [*starts[1:], len(kept)])
+            }
+            yield Patch(points[group], part, volumes[kept], functions[kept], columns)
+
+    def single(self) -> "Patches":
+        """The same in single precision."""
+        other = copy(self)
+        other.precision = np.float32
+        other.patches = [replace(patch, values=patch.values.astype(np.float32)) for patch in self.patches]
+        return other
+
+
+def precision(basis: Any) -> type:
+    """Number type of the products of `basis`."""
+    return getattr(basis, "_extensive_precision", np.float64)
+
+
+def set_precision(basis: Any, number_type: type) -> None:
+    """Let the products of `basis` be in `number_type` from now on: float64, or float32 where all is only a start."""
+    basis._extensive_precision = number_type
+
+
+def has_patches(basis: Any) -> bool:
+    """Whether sums of `basis` have been products of matrices since its atoms last moved."""
+    return getattr(basis, "_extensive_patches", (None, {}))[0] is basis.lfc
+
+
+def share_patches(basis: Any, other: Any) -> None:
+    """Let `basis` use the patches of `other`, of the same atoms and grid; k-points have no part in them."""
+    basis._extensive_patches = (basis.lfc, dict(other._extensive_patches[1]))
 
 
 def _patches(basis: Any) -> Patches:
     """The patches of `basis`, made anew after its atoms have moved (GPAW replaces its C object then)."""
-    made_for, patches = getattr(basis, "_extensive_patches", (None, None))
+    made_for, made = getattr(basis, "_extensive_patches", (None, {}))
     if made_for is not basis.lfc:
-        patches = Patches(basis, getattr(basis, "_extensive_precision", np.float64))
-        basis._extensive_patches = (basis.lfc, patches)
-    return patches
+        made = {}
+        basis._extensive_patches = (basis.lfc, made)
+    number_type = precision(basis)
+    if np.float64 not in made:
+        made[np.float64] = Patches(basis)
+    if number_type == np.float64:
+        made.pop(np.float32, None)  # single precision is for the start
+    elif number_type not in made:
+        made[number_type] = made[np.float64].single()
+    return made[number_type]
 
 
-def use_single_precision(basis: Any) -> None:
-    """Let the products of `basis` be in single precision from now on."""
-    basis._extensive_precision = np.float32
-    basis._extensive_patches = (None, None)
+def _strips(width: int) -> list[tuple[int, int]]:
+    ends = np.linspace(0, width, STRIPS + 1).astype(int)
+    return [(int(start), int(stop)) for start, stop in itertools.pairwise(ends) if stop > start]
 
 
 def potential_matrices(basis: Any, potential: np.ndarray) -> np.ndarray:
     """Matrices (X, M, M) of a potential on the grid, one for each displacement of cells that GPAW wants."""
-    found = np.zeros((len(basis.sdisp_xc), basis.Mmax, basis.Mmax))
     patches = _patches(basis)
+    found = np.zeros((len(basis.sdisp_xc), basis.Mmax, basis.Mmax), patches.precision)
     flat = (potential.ravel() * basis.gd.dv).astype(patches.precision)
     for patch in patches.patches:
-        matrix = patch.values.T @ (patch.values * flat[patch.points, None])
-        cell = basis.x_W[patch.volumes]
-        columns = {displacement: np.flatnonzero(cell == displacement) for displacement in np.unique(cell)}
-        for one, rows in columns.items():
-            for other, others in columns.items():
+        weighted = patch.values * flat[patch.points, None]
+        width = weighted.shape[1]
+        matrix = np.zeros((width, width), patches.precision)  # its upper triangle only
+        for start, stop in _strips(width):
+            matrix[start:stop, start:] = patch.values[:, start:stop].T @ weighted[:, start:]
+        for one, rows in patch.columns.items():
+            for other, others in patch.columns.items():
                 if other >= one:
-                    target = found[other - one]
-                    target[np.ix_(patch.functions[rows], patch.functions[others])] += matrix[np.ix_(rows, others)]
+                    chosen = patch.functions[rows, None], patch.functions[others]
+                    found[other - one][chosen] += matrix[rows, others]
+    # Within a cell functions are in order, so that here too the upper triangle is all there is.
+    found[0] = np.triu(found[0]) + np.triu(found[0], 1).T
     return found
 
 
@@ -139,25 +197,30 @@ def real_space_matrices(basis: Any, density_matrices: dict[int, np.ndarray]) -> 
     return dict(zip(pairs, (weights @ parts).reshape(-1, basis.Mmax, basis.Mmax)))
 
 
-def _partners(basis: Any, patch: Patch, matrices: dict[int, np.ndarray]) -> np.ndarray:
-    """sum_2 rho(1, 2) phi_2(G), (P, F), for each function 1 that reaches into a patch."""
-    cell = basis.x_W[patch.volumes]
-    columns = {int(code): np.flatnonzero(cell == code) for code in np.unique(cell)}
-    part = np.empty((len(cell), len(cell)), patch.values.dtype)
-    for one, rows in columns.items():
-        for other, others in columns.items():
-            chosen = np.ix_(patch.functions[rows], patch.functions[others])
-            matrix = matrices[one - other] if one >= other else matrices[other - one].T
-            part[np.ix_(rows, others)] = matrix[chosen]
-    # The matrix of all pairs is symmetric: no matter which of its indices is summed over.
-    return patch.values @ part
+def _pairs(patch: Patch, matrices: dict[int, np.ndarray], whole: bool) -> np.ndarray:
+    """rho(1, 2) of the functions that reach into a patch, (F, F): all of it, or from the diagonal's blocks on."""
+    width = len(patch.functions)
+    part = np.zeros((width, width), patch.values.dtype)
+    for one, rows in patch.columns.items():
+        for other, others in patch.columns.items():
+            chosen = patch.functions[rows, None], patch.functions[others]
+            if other >= one:
+                part[rows, others] = matrices[other - one].T[chosen]
+            elif whole:
+                part[rows, others] = matrices[one - other][chosen]
+    return part
 
 
 def add_density(basis: Any, matrices: dict[int, np.ndarray], density: np.ndarray) -> None:
     """Add the density of `real_space_matrices` to `density` on the grid."""
     flat = density.reshape(-1)
     for patch in _patches(basis).patches:
-        flat[patch.points] += np.einsum("pf,pf->p", patch.values, _partners(basis, patch, matrices))
+        # Each pair once: those off the diagonal count twice.
+        pairs = 2 * np.triu(_pairs(patch, matrices, whole=False), 1)
+        np.fill_diagonal(pairs, [matrices[0][m, m] for m in patch.functions])
+        for start, stop in _strips(len(pairs)):
+            partners = patch.values[:, :stop] @ pairs[:stop, start:stop]
+            flat[patch.points] += np.einsum("pf,pf->p", patch.values[:, start:stop], partners)
 
 
 def force_contribution(basis: Any, potential: np.ndarray, matrices: dict[int, np.ndarray]) -> np.ndarray:
@@ -171,7 +234,8 @@ def force_contribution(basis: Any, potential: np.ndarray, matrices: dict[int, np
     # All points that one periodic image of a radial function reaches, from all patches, are treated together.
     pieces: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for patch in _patches(basis).patches:
-        weights = _partners(basis, patch, matrices) * flat[patch.points, None]
+        # The matrix of all pairs is symmetric: no matter which of its indices is summed over.
+        weights = (patch.values @ _pairs(patch, matrices, whole=True)) * flat[patch.points, None]
         starts = np.flatnonzero(np.diff(patch.volumes, prepend=-1))
         places = coordinates[patch.points]
         for start, block in zip(starts, np.split(weights, starts[1:], axis=1), strict=True):

@@ -5,7 +5,7 @@ import ctypes
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,8 @@ from ase import Atoms
 from ase.units import Ha
 
 from extensive.reference import arithmetic
-from extensive.reference.blocked import use_single_precision
-from extensive.reference.mixing import hand_over
+from extensive.reference.blocked import has_patches, set_precision, share_patches
+from extensive.reference.mixing import RoughStart, hand_over
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.record import versions, with_label
@@ -34,6 +34,10 @@ SAFE_ITERATIONS = 300
 COMPONENT_TOLERANCE_EV = 1e-6
 # Density error (electrons per electron) at which the coarser k-points have done their part.
 COARSE_DENSITY_CONVERGENCE = 1e-3
+# Density error, in units of what counts as converged, above which iterations may be in single precision.
+NEARLY_CONVERGED = 2.0
+# The same in electrons per electron: below it single precision is not trusted, however tight convergence is.
+SINGLE_PRECISION_LIMIT = 1e-4
 # A structure whose atoms all moved less than this from the last one starts from the predicted density.
 LARGEST_STEP_A = 0.3
 # Options of glibc's `mallopt`: no blocks outside the heap, bytes at its end that are given back, bytes asked for.
@@ -177,14 +181,13 @@ class Labeller:
             try:
                 with self.sums(), right_fermi_level():
                     if reused:
+                        self._predictor.remember(self._calculator)
                         self._predictor.move(self._calculator, sheet)
                     else:
                         self._calculator, coarse_iterations = begin(
                             atoms, self.settings, mixer, max_iterations, self.parallel
                         )
                     result = _converge(self._calculator, sheet)
-                    if self.reuse:
-                        self._predictor.remember(self._calculator)
             except Exception as error:
                 self.forget()
                 if not is_of_the_structure(error):
@@ -237,20 +240,45 @@ def begin(
     """
     sheet = with_vacuum(atoms, settings)
     calculator = new_calculator(atoms, settings, mixer, max_iterations, parallel)
-    calculator.create_new_calculation(sheet)
     if settings.start_kpoints is None or parallel is not None:
+        calculator.create_new_calculation(sheet)
         return calculator, 0
     coarse = new_calculator(atoms, settings, mixer, max_iterations, coarse=True)
     coarse.create_new_calculation(sheet)
-    use_single_precision(coarse.dft.scf_loop.hamiltonian.basis)
+    rough = coarse.dft.scf_loop.hamiltonian.basis
+    set_precision(rough, np.float32)
     iterations = iterate(coarse)
+    # What follows from the density alone is the same for both.
+    with _known_potential(coarse.dft):
+        calculator.create_new_calculation(sheet)
     hand_over(coarse, calculator)
     found, dft = coarse.dft.density, calculator.dft
     dft.density.nt_sR.data[:] = found.nt_sR.data
     dft.density.D_asii.data[:] = found.D_asii.data
-    # What follows from the density alone is the same for both.
-    dft.potential, dft.energies = coarse.dft.potential, coarse.dft.energies
+    if has_patches(rough):
+        basis = dft.scf_loop.hamiltonian.basis
+        set_precision(basis, np.float32)
+        share_patches(basis, rough)
+        limit = max(NEARLY_CONVERGED * settings.density_convergence, SINGLE_PRECISION_LIMIT)
+        dft.scf_loop.mixer = RoughStart(
+            dft.scf_loop.mixer,
+            limit * dft.density.nvalence,
+            lambda: set_precision(basis, np.float64),
+        )
     return calculator, iterations
+
+
+@contextlib.contextmanager
+def _known_potential(dft: Any) -> Iterator[None]:
+    """Calculations that are set up inside begin with the potential and energies of `dft`, not with those of atoms."""
+    from gpaw.new.pot_calc import PotentialCalculator
+
+    own = PotentialCalculator.calculate_without_orbitals
+    PotentialCalculator.calculate_without_orbitals = lambda *args, **kwargs: (dft.potential, dft.energies, None)
+    try:
+        yield
+    finally:
+        PotentialCalculator.calculate_without_orbitals = own
 
 
 def iterate(calculator: Any) -> int:

@@ -1,4 +1,4 @@
-"""The mixer's memory, handed from a calculation with coarse k-points to the one with all of them.
+"""The mixer's memory, handed from a calculation with coarse k-points to the one with all of them; and a rough start.
 
 A Pulay mixer extrapolates from earlier densities n_h and their residuals R(n_h) = n_out(n_h) - n_h to where the
 residual is least. With more k-points the residual is another function, R', but it changes with the density as R does:
@@ -6,6 +6,7 @@ electrons screen alike. So R'(n_h) is taken to be R(n_h) + R'(n) - R(n), with n 
 ends and the other begins, and the steps that the first calculation learned serve the second.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,31 @@ def _remember_residual(mixer: Any, density: Any) -> tuple[Any, Any, Any]:
     compensated_sX = mixer.Rc_hsX.next()
     mixer.add_compensation_charge(residual_sX, residual_asii, density, out=compensated_sX)
     return residual_sX, residual_asii, compensated_sX
+
+
+class RoughStart:
+    """A mixer for iterations in a rougher arithmetic, which is left, once, where the density is nearly converged.
+
+    Mixes by `mixer` until the error is below `limit` (electrons), then calls `refine`. No density counts as converged
+    before, so that the last iteration is always an exact one.
+    """
+
+    def __init__(self, mixer: Any, limit: float, refine: Callable[[], None]) -> None:
+        self.mixer = mixer
+        self.limit = limit
+        self.refine: Callable[[], None] | None = refine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.mixer, name)
+
+    def mix(self, density: Any) -> float:
+        error = self.mixer.mix(density)
+        if self.refine is None:
+            return error
+        if error < self.limit:
+            self.refine()
+            self.refine = None
+        return np.inf
 
 
 class _Continued:
