@@ -132,9 +132,9 @@ def test_a_training_goes_on_with_further_blocks(tmp_path, model):
 def test_excluded_data_sets_are_not_learned_from(tmp_path):
     structures = [sheet(i) for i in range(8)]
     for atoms in structures[4:6]:
-        atoms.info[keys.DATASET] = "other-wide-rattle"
+        atoms.info[keys.DATASET] = "other-10x2-rattle"
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
-    settings = {"samples": 8, "augmentation": {"pitch": 0.0}, "exclude": ["*-wide-rattle"]}
+    settings = {"samples": 8, "augmentation": {"pitch": 0.0}, "exclude": ["*-10x2-rattle"]}
     arguments = structures, {"train": names[:6], "validation": names[6:]}, tmp_path / "m", tmp_path / "m.csv", "cpu"
     assert train_model("m", {**MODEL, "training": settings}, *arguments).network is not None
     assert load_model(tmp_path / "m").metadata["n_train"] == 4
@@ -145,7 +145,7 @@ def test_excluded_data_sets_are_not_learned_from(tmp_path):
 
 def test_oversampled_data_sets_come_more_often(tmp_path, monkeypatch):
     structures = [sheet(i) for i in range(6)]
-    for atoms, dataset in zip(structures, ("small-wide-rattle", "other-rattle", "third")):
+    for atoms, dataset in zip(structures, ("small-10x2-rattle", "other-rattle", "third")):
         atoms.info[keys.DATASET] = dataset
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
     splits = {"train": names[:3], "validation": names[3:]}
@@ -159,7 +159,7 @@ def test_oversampled_data_sets_come_more_often(tmp_path, monkeypatch):
         raise Enough
 
     monkeypatch.setattr("extensive.training.fit.train", look)
-    for oversample in ({}, {"*-wide-rattle": 3, "*-rattle": 2, "small-*": 9}):
+    for oversample in ({}, {"*-10x2-rattle": 3, "*-rattle": 2, "small-*": 9}):
         settings = {"augmentation": {"pitch": 0.0}, "oversample": oversample}
         with pytest.raises(Enough):
             train_model("m", {**MODEL, "training": settings}, structures, splits, tmp_path / "m", tmp_path / "m.csv")

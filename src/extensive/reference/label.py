@@ -73,7 +73,7 @@ def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
             dynamics = Dynamics.from_config(spec["md"])
             dynamics = replace(dynamics, frames=max(dynamics.frames, grow["frames"]))
         independent = spec["set"] == keys.INDEPENDENT_MD
-        structures = generate_dataset(name, spec, seed_of(config, name))
+        structures = generate_dataset(name, spec, seed_of(config, name), config["structures"]["lattice_constants_A"])
         count = config["structures"]["datasets"][name]["count"]
         wanted.append(Work(name, kind, independent, structures, dynamics, settings, count, seed_of(config, name)))
     if not study_too:

@@ -1,4 +1,9 @@
-"""Bonds of a sheet in its plane: how long, how near the closest atoms, and which way they point."""
+"""Bonds of a sheet in its plane: how long, how near the closest atoms, and which way they point.
+
+Nothing is known of the sheet here, not even its elements, and no bond must be met that is none: directions are taken of
+them. Where a honeycomb is made, its lattice constant says what a bond is (`lattices`); where neighbours are counted,
+covalent radii do (`training.charges`).
+"""
 
 import math
 from typing import NamedTuple
