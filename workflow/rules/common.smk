@@ -110,22 +110,27 @@ def splits_of(taught: bool) -> str:
     return result("splits-taught.json" if taught else "splits.json")
 
 
+def model_files(name: str, where: str) -> list[str]:
+    """Weights of a network, and what describes them: one of this run's, a published one, or a file."""
+    if name in TRAINED:
+        stem = result(f"models/{name}")
+    else:
+        stem = name.removesuffix(".pt") if name.endswith(".pt") else str(PUBLISHED_MODELS / name)
+        if not Path(f"{stem}.pt").is_file():
+            raise WorkflowError(
+                f"{where}: {name!r} is no model of this configuration, no published one and no file"
+            )
+    return [f"{stem}.pt", f"{stem}.json"]
+
+
 def teachers_of(dataset: str) -> list[str]:
     """Weights, and what describes them, of the networks that label a data set."""
     files = []
+    where = f"structures.datasets.{dataset}.teacher.models"
     for name in TAUGHT[dataset]["models"]:
-        where = f"structures.datasets.{dataset}.teacher.models: {name!r}"
         if name in STUDENTS:
-            raise WorkflowError(f"{where} learns from a teacher's labels itself")
-        if name in TRAINED:
-            stem = result(f"models/{name}")
-        else:
-            stem = name.removesuffix(".pt") if name.endswith(".pt") else str(PUBLISHED_MODELS / name)
-            if not Path(f"{stem}.pt").is_file():
-                raise WorkflowError(
-                    f"{where} is no model of this configuration, no published one and no file"
-                )
-        files += [f"{stem}.pt", f"{stem}.json"]
+            raise WorkflowError(f"{where}: {name!r} learns from a teacher's labels itself")
+        files += model_files(name, where)
     return files
 
 

@@ -4,8 +4,10 @@ from extensive.config import plan
 from extensive.reference.chunks import chunk_count
 from extensive.reference.convergence import points
 from extensive.reference.settings import DFTSettings
+from extensive.structures import physics
 
 LABELS = config["reference"]["labels"]
+PHYSICS = config["reference"]["physics"]
 # Data sets whose cells are computed by several processes.
 MPI_RANKS = config["reference"]["mpi"]["ranks"]
 MPI_SETS = [
@@ -256,6 +258,102 @@ rule label_cost:
         "What the labels cost, and which failed"
     script:
         "../scripts/reference-cost.py"
+
+
+# Sheets of quantities that a reader can look up.
+rule physics_network:
+    input:
+        model=lambda wildcards: model_files(PHYSICS["model"], "reference.physics.model"),
+        code=code("physics-network.py"),
+    output:
+        result("physics/network.extxyz"),
+    log:
+        result("logs/physics/network.log"),
+    benchmark:
+        result("benchmarks/physics/network.tsv")
+    conda:
+        TORCH_ENV
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(20),
+    params:
+        model=lambda wildcards, input: input.model[0],
+        lattice_constants=config["structures"]["lattice_constants_A"],
+        largest_force=PHYSICS["network_force_eV_per_A"],
+    message:
+        "Sheets of the physics table, relaxed by {params.model}"
+    script:
+        "../scripts/physics-network.py"
+
+
+rule physics_labels:
+    input:
+        structures=result("physics/network.extxyz"),
+        archive=archived("physics"),
+        code=code("physics-labels.py"),
+    output:
+        result("physics/{system}.extxyz"),
+    log:
+        result("logs/physics/{system}.log"),
+    benchmark:
+        result("benchmarks/physics/{system}.tsv")
+    wildcard_constraints:
+        system=one_of(physics.SYSTEMS),
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(240),
+    params:
+        dft=config["reference"]["dft"],
+        archive=LABELS["archive"],
+        accept=LABELS["accept_gpaw"],
+        largest_force=PHYSICS["force_eV_per_A"],
+        steps=PHYSICS["steps"],
+        # Not an output: what lies there outlives a killed job.
+        store=result("checkpoints/physics"),
+    message:
+        "DFT of the physics table: {wildcards.system}"
+    script:
+        "../scripts/physics-labels.py"
+
+
+rule physics_table:
+    input:
+        labelled=expand(result("physics/{system}.extxyz"), system=physics.SYSTEMS),
+        network=result("physics/network.extxyz"),
+        code=code("physics-table.py"),
+    output:
+        physics=report(
+            result("tables/physics.csv"),
+            caption="../report/physics.rst",
+            category="Reference data",
+            labels={"table": "physics", "shows": "lattice constants, defects and an interface"},
+        ),
+        cells=report(
+            result("tables/cells.csv"),
+            caption="../report/cells.rst",
+            category="Reference data",
+            labels={"table": "cells", "shows": "one crystal in cells of all shapes and sizes"},
+        ),
+    log:
+        result("logs/physics/table.log"),
+    benchmark:
+        result("benchmarks/physics/table.tsv")
+    conda:
+        "../../envs/dft.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        lattice_constants=config["structures"]["lattice_constants_A"],
+    message:
+        "Lattice constants, defects and an interface: DFT, network, published"
+    script:
+        "../scripts/physics-table.py"
 
 
 rule convergence_labels:

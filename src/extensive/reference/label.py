@@ -26,7 +26,7 @@ from extensive.config.plan import seed_of
 from extensive.errors import InputError
 from extensive.paths import LABELS, repository_root
 from extensive.reference import convergence
-from extensive.reference.archive import Archive, add_labels, locked
+from extensive.reference.archive import Archive, add_labels, locked, read_labels
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
@@ -199,6 +199,15 @@ class Grower:
         )
 
 
+def add_file(folder: Path, path: str, lock_folder: Path) -> None:
+    """Add the labelled structures of a file to the archive, each to its own data set."""
+    by_dataset = collections.defaultdict(list)
+    for labelled in read_labels(path):
+        by_dataset[labelled.info[keys.DATASET]].append(labelled)
+    for dataset, labels in by_dataset.items():
+        add_labels(folder, dataset, labels, lock_folder)
+
+
 def report(line: str) -> None:
     print(time.strftime("%H:%M:%S"), line, flush=True)
 
@@ -225,8 +234,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=float("inf"), help="start nothing after this many hours")
     parser.add_argument("--kinds", nargs="+", default=list(SHARES), choices=[*SHARES, CONVERGENCE])
     parser.add_argument("--workers", type=int, default=1, help="processes to run, one a core")
+    parser.add_argument("--add", nargs="+", metavar="FILE", help="add the labels of these files of a run, and stop")
     parser.add_argument("--status", action="store_true", help="print the number of labels per data set and stop")
     options = parser.parse_args(arguments)
+    if options.add:
+        for path in options.add:
+            add_file(Path(options.archive or LABELS), path, Path(options.locks))
+        return 0
     os.chdir(repository_root())
     # A lone worker needs it too: threads of the linear algebra made a label eight times as long on two busy cores.
     if not options.status and (options.workers > 1 or "OMP_NUM_THREADS" not in os.environ):

@@ -1,0 +1,27 @@
+"""Sheets of the physics table, relaxed by a network, with its energies."""
+
+import numpy as np
+from ase.optimize import BFGS
+
+from extensive.inference.calculator import Calculator
+from extensive.io import write_structures
+from extensive.structures import physics
+from logged import logged
+
+with logged(snakemake):
+    calculator = Calculator(snakemake.params.model)
+    found = []
+    for name, members in physics.systems(snakemake.params.lattice_constants).items():
+        for atoms in members:
+            # Cells of four atoms are laid out as large as the others, on the same pixels.
+            copies = int(np.prod(physics.SUPERCELL)) if name in (*physics.SCANS, *physics.COHERENT) else 1
+            laid = atoms.repeat((*physics.SUPERCELL, 1)) if copies > 1 else atoms.copy()
+            laid.calc = calculator
+            if name in physics.RELAXED:
+                with BFGS(laid, logfile=None) as optimizer:
+                    if not optimizer.run(fmax=snakemake.params.largest_force, steps=500):
+                        print(f"{name}: not relaxed by the network after 500 steps")
+                atoms.positions = np.round(laid.positions, 6)
+            atoms.info[physics.NETWORK_ENERGY] = laid.get_potential_energy() / copies
+            found.append(atoms)
+    write_structures(snakemake.output[0], found)
