@@ -191,9 +191,9 @@ def page() -> str:
     lines = [
         "# What wrong input gives",
         "",
-        "Every wrong input gives one line that names the culprit, before any long work; the command line ends with status 2.",
-        f"The {len(CASES)} cases below are made from the tests that prove them (`python tests/bad_input_cases.py > docs/bad-input.md`).",
-        "Wording is quoted in part.",
+        "Wrong input ends with one line that says what is wrong and where, before any long work. The command line puts",
+        "`extensive: error:` before it and ends with status 2; in Python it is an `InputError`. On the right is part of that line.",
+        f"The {len(CASES)} cases are made from the tests that prove them (`python tests/bad_input_cases.py > docs/bad-input.md`).",
     ]
     group = ""
     for entry in CASES:
