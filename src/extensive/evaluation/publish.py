@@ -31,8 +31,11 @@ PAGE = """# All claims
 Each number that the papers claim, or that stands for one, beside ours. `snakemake publish` writes this page from
 `results/published/tables/claims.csv` and `claims-seeds.csv`.
 
-- C1 to C10 are the papers' claims, as [the README](../README.md#results) puts them in words.
+- C1 to C9 are the papers' claims, as [the README](../README.md#results) puts them in words.
+  C10: figures `inputs` and `tiles` show what theirs do.
 - "ours" is of the first of three trainings; "seeds" is the range over all three, with their number in brackets.
+  An ensemble is the mean of the three.
+- "set" is the [test set](methods.md#test-sets). Fused, tiled and shift average: [networks](methods.md#networks).
 - Which file a number is from stands in the column `source_file` of `claims.csv`.
 
 """
