@@ -314,7 +314,7 @@ def test_learning_curves_have_a_line_for_each_variant_and_say_how_many_labels_wo
     files = {"curves": "curves.csv", "description": "ednn.json", "convergence": "convergence.csv", "test": "test.csv"}
     drawing = learning_curves.from_files(**{name: str(tmp_path / file) for name, file in files.items()})
     _, labels = drawing.figure.axes[0].get_legend_handles_labels()
-    assert labels == ["cnn", "ednn", "published training", "label noise, at most 0.15 meV/atom"]
+    assert labels == ["cnn", "ednn", "published training", "label noise, at most 0.15 meV/atom", "papers' CNN"]
     fits = drawing.numbers["fits"]
     assert fits["cnn test"]["exponent"] == pytest.approx(-0.5)
     assert fits["cnn test"]["labels_for_goal"] == pytest.approx(100)

@@ -14,6 +14,7 @@ from extensive.config import complete_config
 from extensive.config.load import with_image_files
 from extensive.config.provenance import code_of
 from extensive.errors import InputError
+from extensive import keys
 from extensive.keys import CHIRAL_CELLS, OTHER_CELLS
 from extensive.paths import LABELS as ARCHIVE
 from extensive.paths import MODELS as PUBLISHED_MODELS

@@ -39,9 +39,11 @@ def what_labels_are() -> str:
 
 
 def predicted(model: str, *parts: str) -> dict:
-    """Predictions of a model by set, of those that the configuration has, named as Python names."""
+    """Predictions of a model by set, of those that it is asked about, named as Python names."""
     return {
-        part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv" for part in parts if part in PRESENT
+        part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv"
+        for part in parts
+        if part in sets_of(model)
     }
 
 
@@ -49,7 +51,8 @@ def beside_learning_curves() -> dict:
     """The published model's predictions and, where the labels have the settings that were studied, their noise."""
     study = Path("results/published/tables/convergence.csv")
     noise = {"convergence": str(study)} if PRODUCTION and study.is_file() else {}
-    return predicted(EDNN, "test", "independent-md", "supercells") | noise
+    sets = ("test", "independent-md", "supercells", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD)
+    return predicted(EDNN, *sets) | noise
 
 
 def claimed(seed: int) -> dict:

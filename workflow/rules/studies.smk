@@ -2,7 +2,11 @@
 
 # Judged on the validation set: what a recipe is chosen by must not be what it is quoted on.
 SETS_OF_STUDY = {
-    studies.LEARNING_CURVES: [part for part in ("test", "independent-md", "supercells") if part in PRESENT],
+    studies.LEARNING_CURVES: [
+        part
+        for part in ("test", "independent-md", "supercells", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD)
+        if part in [*PRESENT, *TAUGHT_SETS]
+    ],
     studies.ABLATION: ["validation"],
     studies.CONTEXT: ["validation"],
     studies.SEEDS: PRESENT,

@@ -7,7 +7,7 @@ MODELS = {name: model for name, model in config["models"].items() if model["imag
 # Networks of users' own images; see rule train_images.
 IMAGE_MODELS = [name for name in config["models"] if name not in MODELS]
 SET_OF = {name: config["structures"]["datasets"][name]["set"] for name in SHEETS}
-DEVELOPMENT = [name for name in SHEETS if SET_OF[name] == "development" and name not in TAUGHT]
+LEARNED_FROM = [name for name in SHEETS if SET_OF[name] in ("development", "train")]
 # What a training is given: what it learns from, and what it is judged by while it goes on.
 GIVEN = [
     name for name in SHEETS if SET_OF[name] in ("development", "train", "validation") and name not in TAUGHT
@@ -21,7 +21,7 @@ TAUGHT_SETS = [
 ]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
-    STUDIES = studies.members(config) if DEVELOPMENT else {}
+    STUDIES = studies.members(config) if LEARNED_FROM else {}
     for name, model in {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}.items():
         check_patterns(name, model["training"], SET_OF)
 except InputError as error:
@@ -31,8 +31,8 @@ TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()
 STUDENTS = [name for name, model in TRAINED.items() if model["training"]["teacher_labels"]]
 for name in TAUGHT:
     teachers_of(name)  # refuses here, before any job, what cannot teach
-if MODELS and not DEVELOPMENT and not TAUGHT_GIVEN:
-    raise WorkflowError("models: nothing to train on; a data set needs 'set: development'")
+if MODELS and not LEARNED_FROM:
+    raise WorkflowError("models: nothing to train on; a data set needs 'set: development' or 'set: train'")
 
 
 rule splits:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from pandas.core.groupby import SeriesGroupBy
 
+from extensive import keys
 from extensive.evaluation.predictions import read_predictions
 from extensive.evaluation.tables import read_table, summary
 from extensive.figures.style import (
@@ -24,6 +25,13 @@ from extensive.io import read_json
 
 COLUMNS = ("variant", "n_labels", "seed", "set", "mae_meV_per_atom")
 GOAL_MEV_PER_ATOM = 1.0
+# What the papers' CNN reaches on frames like those it learned from and on independent dynamics.
+PAPERS_MEV_PER_ATOM = {
+    keys.TEST: 0.198,
+    keys.TEACHER_TEST: 0.198,
+    keys.INDEPENDENT_MD: 6.85,
+    keys.TEACHER_INDEPENDENT_MD: 6.85,
+}
 # Of the convergence study.
 NOISE_COLUMNS = ("study", "error_meV_per_atom", "chosen")
 
@@ -79,6 +87,8 @@ def draw(
         if label_noise_meV_per_atom:
             label = f"label noise, at most {quote(label_noise_meV_per_atom)} meV/atom"
             axes.axhline(label_noise_meV_per_atom, color=GREY, linestyle=":", label=label)
+        if name in PAPERS_MEV_PER_ATOM:
+            axes.axhline(PAPERS_MEV_PER_ATOM[name], color=BLACK, linestyle="--", linewidth=0.8, label="papers' CNN")
         axes.set(xscale="log", yscale="log", xlabel="labels (number of structures)")
         axes.set_xticks(counts, counts)
         axes.xaxis.set_minor_formatter(NullFormatter())
