@@ -83,7 +83,7 @@ for wrong, says, change in (
     ("forces in another unit", "the unit must be eV/Angstrom", lambda atoms: atoms.arrays["REF_forces"].__iadd__(5e4)),
     ("a force that is infinite", "finite numbers, in eV/Angstrom", lambda atoms: atoms.arrays["REF_forces"].__setitem__((0, 0), np.inf)),
     ("a frame of a trajectory without parent", "name its trajectory", lambda atoms: atoms.info.update(sampler="md")),
-    ("a sampler that is none", "it must be pristine, rattle or md", lambda atoms: atoms.info.update(sampler="walk")),
+    ("an unknown sampler", "it must be pristine, rattle or md", lambda atoms: atoms.info.update(sampler="walk")),
 ):  # fmt: skip
     CASES.append(Case("structures", wrong, says, labelled(change)))
 
