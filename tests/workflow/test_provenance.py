@@ -8,7 +8,7 @@ import pytest
 from extensive.config.provenance import code_of
 
 # What computes labels, and what changes GPAW's arithmetic; see rule names below.
-LABELS = {"label_chunk", "label_chunk_mpi", "audit", "convergence_labels"}
+LABELS = {"label_chunk", "label_chunk_mpi", "audit", "convergence_labels", "physics_labels"}
 DFT_TIMINGS = {"timing_dft", "timing_dft_mpi"}
 # Of people's commands, of the driver alone, or what only passes names on.
 USED_BY_NO_RULE = re.compile(
