@@ -83,6 +83,27 @@ def test_peers_are_compared_only_when_asked_for(workflow_copy):
 
 
 @pytest.mark.medium
+def test_one_training_follows_another_with_every_seed(workflow_copy):
+    """Pre-training and fine-tuning are two models of one configuration."""
+    text = """
+        models: {cnn: {training: {samples: 8}}, ednn: {training: {initial_weights: first}},
+                 first: {network: ednn, training: {samples: 8}}}
+        studies: {seeds: 2, ensembles: [ENSEMBLES], learning_curves: {models: {}}, ablation: {variants: {}},
+                  context: {variants: {}}, components: {targets: []}}
+    """
+    on = workflow_copy.root / "config" / "on.yaml"
+    files = ("--configfile", "config/config.yaml", "config/on.yaml", "--", "results/default/models/ednn.pt")
+    on.write_text(text.replace("ENSEMBLES", "ednn, first"))
+    assert workflow_copy.planned(*files, preset=None)["train"] == 2
+    assert workflow_copy.planned(*files, "results/default/models/ednn-seed1.pt", preset=None)["train"] == 4
+    on.write_text(text.replace("ENSEMBLES", "ednn"))
+    done = workflow_copy.snakemake(
+        "--dry-run", *files[:-1], "results/default/models/ednn-seed1.pt", preset=None, check=False
+    )
+    assert "'first' has no training of seed 1 to go on from" in done.stdout
+
+
+@pytest.mark.medium
 def test_a_training_that_goes_on_needs_the_weights_of_its_own_seed(workflow_copy):
     text = 'models: {ednn: {training: {seed: 1, initial_weights: "results/published/models/ednn-seed{seed}.pt"}}}'
     (workflow_copy.root / "config" / "on.yaml").write_text(text)

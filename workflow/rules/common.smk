@@ -136,9 +136,32 @@ def teachers_of(dataset: str) -> list[str]:
 
 
 def begun_weights(model: str) -> list[str]:
-    """Weights, and what describes them, that a model's training goes on from; none for a new one."""
-    first = initial_weights(TRAINED[model]["training"])
+    """Weights, and what describes them, that a model's training goes on from; none for a new one.
+
+    A name among the configuration's models is its training of the same seed, in this run.
+    """
+    training = TRAINED[model]["training"]
+    first, seed = training["initial_weights"], training["seed"]
+    if first in MODELS:
+        begun = first if seed == MODELS[first]["training"]["seed"] else f"{first}-seed{seed}"
+        if begun == model or begun not in TRAINED:
+            raise WorkflowError(
+                f"models.{model}.training.initial_weights: {first!r} has no training of seed {seed} to go on from; "
+                "studies.ensembles trains a model with every seed"
+            )
+        return [result(f"models/{begun}.pt"), result(f"models/{begun}.json")]
+    first = initial_weights(training)
     return [first, str(Path(first).with_suffix(".json"))] if first else []
+
+
+def training_of(model: str) -> dict:
+    """A model's entry with the file of the weights that its training goes on from."""
+    first = begun_weights(model)
+    return (
+        studies.merged(TRAINED[model], {"training": {"initial_weights": first[0]}})
+        if first
+        else TRAINED[model]
+    )
 
 
 def data_sets(part: str) -> list[str]:

@@ -128,7 +128,7 @@ rule train:
         ),
         gpu=int(config["device"] == "cuda"),
     params:
-        model=lambda wildcards: TRAINED[wildcards.model],
+        model=lambda wildcards: training_of(wildcards.model),
         device=config["device"],
         # Not an output: what lies there outlives a killed job.
         checkpoints=result("checkpoints/{model}"),
