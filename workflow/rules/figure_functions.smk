@@ -43,7 +43,7 @@ def predicted(model: str, *parts: str) -> dict:
     return {
         part.replace("-", "_"): f"{RUN}/predictions/{model}-{part}.csv"
         for part in parts
-        if part in sets_of(model)
+        if part in (sets_of(model) if model in TRAINED else PRESENT)
     }
 
 
