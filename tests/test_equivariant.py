@@ -26,6 +26,7 @@ SMALL = ModelConfig(
     dilations=(1, 2),
     head=(8,),
 )
+GATED = {"gated": True, "inner_widths": (32, 16)}
 BOUND = [symmetry for symmetry in SYMMETRIES if symmetry != "none"]
 
 
@@ -55,10 +56,10 @@ def test_groups_are_groups(symmetry):
     assert tuple(GENERATORS) == SYMMETRIES
 
 
-@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("changes", [*({"readout": readout} for readout in READOUTS), GATED])
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
-def test_energy_is_the_same_for_what_the_layers_are_tied_by_and_for_nothing_else(symmetry, readout):
-    network = ready(symmetry, readout=readout)
+def test_energy_is_the_same_for_what_the_layers_are_tied_by_and_for_nothing_else(symmetry, changes):
+    network = ready(symmetry, **changes)
     images, pitch = torch.rand(2, 3, 16, 12, dtype=torch.float64), torch.rand(2, 3, dtype=torch.float64)
     sheared = pitch * torch.tensor([1.0, 1.0, -1.0])  # a mirror turns a shear round
     mirrored = [

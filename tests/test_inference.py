@@ -60,7 +60,14 @@ def sheet(nx: int, ny: int, seed: int = 0) -> Atoms:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"readout": "density"}, EQUILIBRATED, {"dilations": (1, 3), "inner_widths": (12, 4)}, {"symmetry": "mirrors"}],
+    [
+        {},
+        {"readout": "density"},
+        EQUILIBRATED,
+        {"dilations": (1, 3), "inner_widths": (12, 4)},
+        {"gated": True},
+        {"symmetry": "mirrors"},
+    ],
 )
 @pytest.mark.parametrize("cells", [(1, 1), (2, 1), (5, 3), (23, 9)])
 def test_direct_streamed_and_model_agree_in_float64(changes, cells):

@@ -36,6 +36,7 @@ STEMS = {
     "mirrors": dataclasses.replace(SMALL, symmetry="mirrors", stem=((8, 4, 2),), head=(4,)),
     "square": dataclasses.replace(SMALL, symmetry="square", stem=((8, 4, 2), (8, 4, 2)), head=(8,)),
     "dilated": dataclasses.replace(SMALL, blocks=3, dilations=(1, 3, 2), inner_widths=(8, 4, 6)),
+    "gated": dataclasses.replace(SMALL, gated=True, inner_widths=(16, 6)),
 }
 
 
@@ -327,6 +328,7 @@ def test_paper_tiles_cannot_be_fused():
         ({"form": "mlp"}, "needs both"),
         ({"dilations": (1,)}, "must be 2 numbers of at least 1, one a block"),
         ({"dilations": (1, 0)}, "must be 2 numbers of at least 1, one a block"),
+        ({"inner_widths": (8, 5), "gated": True}, "gated blocks halve them, so they must be even"),
         ({"inner_widths": (8, 8, 8)}, "model inner_widths: .* must be 2 numbers of at least 1, one a block"),
     ],
 )

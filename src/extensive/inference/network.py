@@ -55,6 +55,7 @@ class FoldedNetwork:
 
         self.stem = [ready(layer, self.wide) for layer in trunk64.stem]
         self.blocks = [(ready(block.spatial, dtype), ready(block.mix, self.wide)) for block in trunk64.blocks]
+        self.between = _gate if network.config.gated else _silu
         *head, last = trunk64.head
         self.head, self.last = [ready(layer, self.wide) for layer in head], ready(last, self.wide)
         # conv((x - mean) / std) = conv'(x): exact, because these convolutions pad nothing.
@@ -87,7 +88,7 @@ class FoldedNetwork:
             x = conv(_silu(x), layer, twist)
         twist //= self.stem[-1].stride
         for spatial, mix in self.blocks:
-            branch = _conv(_silu(conv(F.silu(x).to(self.dtype), spatial, twist)).to(self.wide), mix)
+            branch = _conv(self.between(conv(F.silu(x).to(self.dtype), spatial, twist)).to(self.wide), mix)
             x = (x if whole else x[..., spatial.pad : -spatial.pad, spatial.pad : -spatial.pad]) + branch
         for layer in self.head:
             x = _conv(_silu(x), layer)
@@ -118,6 +119,12 @@ def _wrapped_conv(x: Tensor, layer: Layer, twist: int = 0) -> Tensor:
         rows = x.permute(0, 2, 3, 1).reshape(height * width, channels).index_select(0, index.view(-1))
         x = rows.view(1, height + 2 * pad, width + 2 * pad, channels).permute(0, 3, 1, 2)
     return _conv(x, layer)
+
+
+def _gate(x: Tensor) -> Tensor:
+    """Features and gates -> their product; see `extensive.models.layers.gate`."""
+    features, gates = x.chunk(2, dim=1)
+    return features * _silu(gates)
 
 
 def _silu(x: Tensor) -> Tensor:

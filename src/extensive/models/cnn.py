@@ -44,6 +44,7 @@ class CNN(nn.Module):
                 config.pitch_channels,
                 config.dilations,
                 inner_widths=config.inner_widths,
+                gated=config.gated,
             )
             _, stride = self.network.receptive_field()
             if config.image_px % stride:

@@ -44,6 +44,7 @@ class ModelConfig:
     blocks: int = 3  # residual blocks of one 3x3 layer each, at the stem's total stride
     dilations: tuple[int, ...] | None = None  # of the blocks' 3x3 layers, one each; None: 1, no holes
     inner_widths: tuple[int, ...] | None = None  # channels of the same layers, one each; None: `width`
+    gated: bool = False  # half of those channels are gates of the other half, u silu(v)
     head: tuple[int, ...] = (64,)  # widths of the 1x1 layers (dense layers in a cnn) before the output
     # ednn 'convolutional': which symmetries its layers have by construction; see extensive.models.equivariant
     symmetry: str = "none"
@@ -81,6 +82,9 @@ class ModelConfig:
                 raise InputError(
                     f"model {key}: {list(numbers)}; it must be {self.blocks} numbers of at least 1, one a block"
                 )
+        inner = self.inner_widths or (self.width,)
+        if self.gated and any(channels % 2 for channels in inner):
+            raise InputError(f"model inner_widths: {list(inner)}; gated blocks halve them, so they must be even")
         if self.pixel_size_A <= 0 or self.sigma_A <= 0:
             raise InputError(f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive")
 

@@ -57,6 +57,7 @@ class EDNN(nn.Module):
                 config.dilations,
                 config.symmetry,
                 config.inner_widths,
+                config.gated,
             )
             if config.readout == "charge-equilibration":
                 with torch.no_grad():

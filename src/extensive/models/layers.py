@@ -103,8 +103,20 @@ def _with_shear(pitch: Tensor) -> Tensor:
     return F.pad(pitch, (0, PITCH_FEATURES - pitch.shape[-1]))
 
 
+def gate(x: Tensor) -> Tensor:
+    """Features u and gates v, (B, 2 C, H, W) together -> u silu(v), (B, C, H, W); differentiable twice.
+
+    The gated linear units of Dauphin and others (ICML 2017), with SiLU. Channels in sets stay in sets.
+    """
+    features, gates = x.chunk(2, dim=1)
+    return features * silu(gates)
+
+
 class ResidualBlock(nn.Module):
-    """x cropped + 1x1(silu(3x3(silu(x)))), valid; the branch starts small, so depth costs no stability."""
+    """x cropped + 1x1(f(3x3(silu(x)))), valid, with f = silu or, `gated`, `gate`.
+
+    The branch starts small, so depth costs no stability.
+    """
 
     def __init__(
         self,
@@ -114,17 +126,22 @@ class ResidualBlock(nn.Module):
         dilation: int = 1,
         symmetry: str = "none",
         inner: int | None = None,
+        gated: bool = False,
     ):
-        """`inner`: channels between the two layers, `width` where None. With a `gain` of 0 the block adds nothing."""
+        """`inner`: channels of the 3x3 layer, `width` where None; gated ones are halved before the 1x1 layer.
+
+        With a `gain` of 0 the block adds nothing.
+        """
         super().__init__()
         inner = inner or width
-        self.dilation = dilation
+        self.dilation, self.gated = dilation, gated
         self.spatial = PitchConv(width, inner, 3, 1, pitch, math.sqrt(2.0), dilation, symmetry)
-        self.mix = PitchConv(inner, width, 1, 1, False, gain=gain, symmetry=symmetry)
+        self.mix = PitchConv(inner // 2 if gated else inner, width, 1, 1, False, gain=gain, symmetry=symmetry)
 
     def forward(self, x: Tensor, pitch: Tensor | None, periodic: bool, twist: int = 0) -> Tensor:
         """(B, C, H, W) -> (B, C, H - 2 d, W - 2 d) at dilation d, or the same size if `periodic`."""
-        branch = self.mix(silu(self.spatial(silu(x), pitch, periodic, twist)), None, False)
+        inner = self.spatial(silu(x), pitch, periodic, twist)
+        branch = self.mix(gate(inner) if self.gated else silu(inner), None, False)
         d = self.dilation
         return (x if periodic else x[..., d:-d, d:-d]) + branch
 
@@ -149,9 +166,10 @@ class Trunk(nn.Module):
         dilations: Sequence[int] | None = None,
         symmetry: str = "none",
         inner_widths: Sequence[int] | None = None,
+        gated: bool = False,
     ):
         """`dilations`: of each block's 3x3 layer, None for 1 throughout; `inner_widths`: its channels, None for
-        `width`. `symmetry`: see `extensive.models.equivariant`.
+        `width`; `gated`: see `ResidualBlock`. `symmetry`: see `extensive.models.equivariant`.
         """
         super().__init__()
         layers, channels = [], inputs
@@ -170,7 +188,7 @@ class Trunk(nn.Module):
         dilations = dilations or [1] * blocks
         inner_widths = inner_widths or [width] * blocks
         self.blocks = nn.ModuleList(
-            ResidualBlock(width, pitch, gain, dilation, symmetry, inner)
+            ResidualBlock(width, pitch, gain, dilation, symmetry, inner, gated)
             for dilation, inner in zip(dilations, inner_widths, strict=True)
         )
         head_layers = []
