@@ -274,7 +274,7 @@ def test_workers_share_the_work_and_balance_the_kinds(tmp_path):
 
 def test_every_worker_is_started_with_one_thread(monkeypatch, tmp_path):
     started = []
-    monkeypatch.setattr(label.subprocess, "Popen", lambda command, env, **_: started.append(env) or Ended())
+    monkeypatch.setattr(label.subprocess, "Popen", lambda command, env, **_: started.append(env) or Ended(0))
     monkeypatch.setattr(label.signal, "signal", lambda *_: None)
     monkeypatch.chdir(tmp_path)  # `main` changes it
     for workers, threads in ((1, None), (2, None), (2, "4")):
@@ -286,11 +286,38 @@ def test_every_worker_is_started_with_one_thread(monkeypatch, tmp_path):
         assert [env["OMP_NUM_THREADS"] for env in started] == ["1"] * workers
 
 
+def test_a_worker_whose_memory_has_grown_is_started_again_for_the_time_that_is_left(monkeypatch, tmp_path):
+    started, codes = [], [label.GROWN, 0, label.GROWN, 0]
+
+    def popen(command, env, **_):
+        started.append((command, label.SUPERVISED in env))
+        return Ended(codes[len(started) - 1])
+
+    monkeypatch.setattr(label.subprocess, "Popen", popen)
+    monkeypatch.setattr(label.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(label, "POLL_S", 0.0)
+    monkeypatch.chdir(tmp_path)
+    assert label.main(["--workers", "2", "--hours", "2"]) == 0
+    assert len(started) == 4
+    for command, supervised in started:
+        assert supervised
+        assert command[-2] == "--hours"
+        assert 1.9 < float(command[-1]) <= 2.0
+    monkeypatch.setattr(label, "LARGEST_GIB", 0.0)
+    monkeypatch.setattr(label.Grower, "run_one", lambda *_: True)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv(label.SUPERVISED, "1")
+    assert label.main(["--archive", str(tmp_path / "labels"), "--locks", str(tmp_path / "locks")]) == label.GROWN
+
+
 class Ended:
     """A process that is over."""
 
-    def wait(self) -> int:
-        return 0
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def poll(self) -> int:
+        return self.code
 
 
 # --- audit, cost

@@ -89,7 +89,7 @@ def label_memory_MB(config: Config, dataset: str) -> int:
 def cell_memory_MB(config: Config, supercell: list[float], processes: int) -> int:
     """Memory of a job that computes a supercell (MB): the caller's and, with MPI, that of each rank."""
     beside = MPI_RANK_MB * processes if processes > 1 else 0
-    return 1400 + math.ceil(20 * ATOMS_PER_CELL * math.prod(supercell)) + beside
+    return 2000 + math.ceil(28 * ATOMS_PER_CELL * math.prod(supercell)) + beside
 
 
 def chunk_labels(config: Config, dataset: str) -> int:

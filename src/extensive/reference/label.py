@@ -10,6 +10,7 @@ moment; a kill loses the structure being worked on and nothing else.
 import argparse
 import collections
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +40,12 @@ SHARES = {"md": 0.45, "structures": 0.45, "supercells": 0.10}
 CONVERGENCE = "convergence"
 # Independent trajectories run ahead of those for training, since a result needs a sound test first.
 INDEPENDENT_LEAD = 1.5
+# Freed memory is kept, and cells of other sizes do not fit what one size has left: a worker that has grown so large
+# (GiB) ends with this status, and its supervisor starts it again.
+LARGEST_GIB = 5.0
+GROWN = 75
+SUPERVISED = "EXTENSIVE_SUPERVISED"
+POLL_S = 1.0
 # Frames per visit of a trajectory: long enough for the calculator's re-use to pay.
 BURST = 6
 
@@ -212,17 +219,41 @@ def report(line: str) -> None:
     print(time.strftime("%H:%M:%S"), line, flush=True)
 
 
-def run_workers(count: int, arguments: list[str]) -> int:
-    """Run `count` single workers with these arguments until they end; stopping this one stops them."""
+def run_workers(count: int, arguments: list[str], hours: float = float("inf")) -> int:
+    """Run `count` single workers with these arguments until they end; stopping this one stops them.
+
+    One that ends because its memory has grown is started again, for what is left of the `hours`.
+    """
     command = [sys.executable, "-m", "extensive.reference.label", *arguments, "--workers", "1"]
     # Set before the workers import NumPy, which reads them then.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    workers = [subprocess.Popen(command, env=environment, preexec_fn=lambda: os.nice(19)) for _ in range(count)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", SUPERVISED: "1"}
+    end = time.monotonic() + 3600 * hours
+
+    def start() -> subprocess.Popen:
+        left = max(0.0, end - time.monotonic()) / 3600
+        return subprocess.Popen([*command, "--hours", str(left)], env=environment, preexec_fn=lambda: os.nice(19))
+
+    workers = [start() for _ in range(count)]
     signal.signal(signal.SIGTERM, lambda *_: [worker.terminate() for worker in workers])
+    codes: list[int | None] = [None] * count
     try:
-        return max(worker.wait() for worker in workers)
+        while None in codes:
+            for index, worker in enumerate(workers):
+                code = worker.poll()
+                if code == GROWN:
+                    workers[index] = start()
+                else:
+                    codes[index] = code
+            if None in codes:
+                time.sleep(POLL_S)
     except KeyboardInterrupt:  # the terminal has interrupted the workers as well
         return max(worker.wait() for worker in workers)
+    return max(code for code in codes if code is not None)
+
+
+def memory_GiB() -> float:
+    """Memory that this process holds at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -244,7 +275,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.chdir(repository_root())
     # A lone worker needs it too: threads of the linear algebra made a label eight times as long on two busy cores.
     if not options.status and (options.workers > 1 or "OMP_NUM_THREADS" not in os.environ):
-        return run_workers(options.workers, list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        return run_workers(options.workers, given, options.hours)
     prepare_serial_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -258,7 +290,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         end = time.monotonic() + options.hours * 3600
         while time.monotonic() < end and grower.run_one(tuple(options.kinds)):
-            pass
+            if SUPERVISED in os.environ and memory_GiB() > LARGEST_GIB:
+                return GROWN
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
