@@ -16,6 +16,8 @@ def group_of(path: Path, fixtures: list[str]) -> str:
     return str(path.relative_to(TESTS))
 
 
+# Before xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.pluginmanager.hasplugin("xdist"):
         return
