@@ -6,8 +6,8 @@
 CORES ?= 2
 CONFIG ?= config/config.yaml
 SNAKEMAKE = .venv/bin/snakemake --configfile $(CONFIG) --cores $(CORES)
-# Tests that share a run or a cluster stay in one process (tests/conftest.py).
-SIDE_BY_SIDE = -n $(CORES) --dist loadgroup
+# Tests of one file stay in one process (tests/conftest.py).
+SIDE_BY_SIDE = -n $(CORES)
 export OMP_NUM_THREADS ?= 1
 
 # A run that was killed leaves Snakemake's lock behind. Holding a lock of our own, which dies with its process, shows that
@@ -28,7 +28,7 @@ test:
 	@echo "make test: system packages that some tests need (MPI, Slurm) are installed with INSTALL=1 or CI=true, else those tests are skipped"
 	envs/setup.sh test
 	$(MAKE) check
-	.venv/bin/python -m pytest --benchmark-disable $(SIDE_BY_SIDE)
+	.venv/bin/python -m pytest --benchmark-disable
 
 # For each save: needs .venv as `make test` leaves it, and no GPAW, no network and no cluster.
 test-fast:

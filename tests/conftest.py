@@ -1,25 +1,26 @@
-"""Which tests share a process where several run side by side (`pytest -n`): those that share something costly."""
-
-from pathlib import Path
+"""Which tests share a process where several run side by side (`make test-fast`): a file's, and those of one run."""
 
 import pytest
 
-TESTS = Path(__file__).parent
+# What their tests look at takes minutes to make.
+TOGETHER = {"tests/cluster/": "cluster", "tests/workflow/test_smoke": "smoke", "tests/workflow/test_report": "smoke"}
 
 
-def group_of(path: Path, fixtures: list[str]) -> str:
-    """Tests of one file stay together, those of the one Slurm do, and those that look at one finished run."""
-    if path.is_relative_to(TESTS / "cluster"):
-        return "cluster"
-    if "smoke_run" in fixtures:
-        return "smoke"
-    return str(path.relative_to(TESTS))
+def group_of(nodeid: str) -> str:
+    """Group of a test, by the name that pytest gives it."""
+    for start, group in TOGETHER.items():
+        if nodeid.startswith(start):
+            return group
+    return nodeid.split("::", 1)[0]
 
 
-# Before xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(Path(item.path), getattr(item, "fixturenames", []))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Groups in place of xdist's own marks, which pytest 9.2 does not hand to it."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
