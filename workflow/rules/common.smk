@@ -10,12 +10,11 @@ sys.path.insert(0, str(ROOT / "src"))
 # Scripts are processes of their own and inherit it.
 os.environ.update(PYTHONPATH=str(ROOT / "src"))
 
+from extensive import keys
 from extensive.config import complete_config
 from extensive.config.load import with_image_files
 from extensive.config.provenance import code_of
 from extensive.errors import InputError
-from extensive import keys
-from extensive.keys import CHIRAL_CELLS, OTHER_CELLS
 from extensive.paths import LABELS as ARCHIVE
 from extensive.paths import MODELS as PUBLISHED_MODELS
 from extensive.paths import initial_weights, published_labels
@@ -185,9 +184,9 @@ def sets_of(model: str) -> list[str]:
     A network that learned from a teacher's labels is asked about what the teacher labelled too.
     """
     entry = TRAINED[model]
-    left_out = set() if entry["network"] == "ednn" else set(OTHER_CELLS)
+    left_out = set() if entry["network"] == "ednn" else set(keys.OTHER_CELLS)
     if entry["tile_network"] != "convolutional":
-        left_out.add(CHIRAL_CELLS)
+        left_out.add(keys.CHIRAL_CELLS)
     own = TAUGHT_SETS if model in STUDENTS else []
     return [part for part in [*PRESENT, *own] if part not in left_out]
 

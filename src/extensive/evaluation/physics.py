@@ -26,7 +26,7 @@ DEGREE = 3  # of the polynomial that the scan of a lattice constant is fitted wi
 
 
 class Published(NamedTuple):
-    """What others have found with PBE, as a range, and where that is written."""
+    """What others have found by DFT, of whatever functional, as a range, and where that is written."""
 
     low: float
     high: float
