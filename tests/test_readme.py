@@ -64,7 +64,6 @@ TIED = [
     ),
     ("a Fermi-Dirac width of {} eV (about {} K)", [0.6, 0.6 / 8.617333e-5]),
     ("about {} minutes on 2 cores\nmake test", [noted("minutes of `make run`")]),
-    ("the tests: about {} minutes", [noted("minutes of `make test`")]),
     ("networks are trained anew, the EDNN for about {} minutes", [noted("minutes on one core (59 samples a second)")]),
     ("The published EDNN learned from {} structures a second", [described("ednn")["samples_per_second"]]),
     ("at that rate {} take about {} minutes", [20000, 20000 / described("ednn")["samples_per_second"] / 60]),
