@@ -156,6 +156,21 @@ def test_a_chunk_resumes_without_computing_anything_again(tmp_path):
     assert not failures
 
 
+def test_what_the_archive_lacks_is_left_out_where_that_is_asked_for(archive, tmp_path):
+    wanted = [*dataset(), *dataset(name="hbn-rattle", family="hbn")]
+    known = Store(tmp_path / "store", read(archive), PRODUCTION, ["26.7"], StandIn(), leave_out=True)
+    labelled, failures = label_chunk(list(enumerate(wanted)), known)
+    assert [atoms.info[keys.STRUCTURE_ID] for atoms in labelled] == [a.info[keys.STRUCTURE_ID] for a in dataset()]
+    assert (known.computed, known._labeller.count, failures) == (0, 0, [])
+    write_structures(tmp_path / "chunk.extxyz", labelled)
+    write_failures(tmp_path / "failed.csv", failures)
+    joined = ([tmp_path / "chunk.extxyz"], [tmp_path / "failed.csv"], tmp_path / "all.extxyz", tmp_path / "all.csv")
+    gather(*joined, expected=len(wanted), leave_out=True)
+    assert len(read_structures(tmp_path / "all.extxyz")) == len(labelled)
+    with pytest.raises(InputError, match="no failure says why"):
+        gather(*joined, expected=len(wanted))
+
+
 def test_a_structure_that_another_machine_rounds_otherwise_is_still_found(archive, tmp_path):
     """A relaxation's last digit depends on the number of threads; its label must not be computed again."""
     apart = {1e-6: True, 1e-5: False}

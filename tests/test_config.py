@@ -52,6 +52,27 @@ def test_defaults_are_valid_themselves():
     assert complete_config({})["seed"] == 2018
 
 
+def test_a_configuration_changes_its_base(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "first.yaml").write_text("seed: 7\nmodels: {a: {network: cnn, head: [3, 4]}}\n")
+    (tmp_path / "sub" / "second.yaml").write_text("base: ../first.yaml\nmodels: {a: {head: [5]}, b: {network: ednn}}\n")
+    (tmp_path / "third.yaml").write_text("base: sub/second.yaml\nrun: third\n")
+    config = load_config(tmp_path / "third.yaml")
+    assert (config["run"], config["seed"], config["base"]) == ("third", 7, None)
+    # Mappings are joined, lists replaced.
+    assert list(config["models"]) == ["a", "b"]
+    assert config["models"]["a"]["head"] == [5]
+
+
+@pytest.mark.parametrize(
+    ("base", "words"), [("none.yaml", r"none\.yaml is neither in"), ("mine.yaml", r"mine\.yaml has itself as its base")]
+)
+def test_a_base_that_is_none_is_named(tmp_path, base, words):
+    (tmp_path / "mine.yaml").write_text(f"base: {base}\n")
+    with pytest.raises(InputError, match=words):
+        load_config(tmp_path / "mine.yaml")
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from extensive.cli.checks import check_config
-from extensive.config import complete_config, load_config
+from extensive.config import complete_config, load_config, merged
 from extensive.evaluation.predictions import read_predictions
-from extensive.evaluation.studies import merged
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 from extensive.models import load_model
 from extensive.models.files import weights_digest

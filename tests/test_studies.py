@@ -9,7 +9,7 @@ import synthetic_results as synthetic
 import yaml
 
 from extensive import keys
-from extensive.config import complete_config
+from extensive.config import complete_config, merged
 from extensive.errors import InputError
 from extensive.evaluation import studies
 from extensive.figures import ablation, calibration, context
@@ -113,7 +113,7 @@ def test_presets_name_models_that_exist():
     for preset in sorted(folder.glob("*.yaml")):
         given = yaml.safe_load(preset.read_text())
         # One without a name or without structures changes keys of the preset before it, as Snakemake merges them.
-        config = complete_config(given if {"run", "structures"} <= set(given) else studies.merged(default, given))
+        config = complete_config(given if {"run", "structures"} <= set(given) else merged(default, given))
         if config["models"]:
             studies.members(config)
 

@@ -21,6 +21,7 @@ from extensive.structures.ising import generate_ising
 from extensive.training.dimers import DimerSettings, train_dimers
 from extensive.training.fit import choose, train_model
 from extensive.training.ising import IsingSettings, predict_ising, symmetric, train_ising
+from extensive.training.reference_energies import count_elements, refit_reference_energies
 from extensive.training.settings import TrainingSettings
 
 MODEL = {
@@ -93,19 +94,36 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
 @pytest.mark.medium
 def test_a_training_goes_on_from_given_weights(tmp_path):
     _, first, structures = fit(tmp_path, "first-seed3", samples=160, seed=3)
-    # At a rate of nothing the weights stay those that it began with, and so do scale and reference energies.
+    # At a rate of nothing the weights stay those that it began with, and so does the scale.
     start = {"initial_weights": str(tmp_path / "first-seed{seed}.pt"), "seed": 3}
     _, same, _ = fit(tmp_path, "same", count=6, samples=24, learning_rate=1e-30, **start)
-    assert same.energies(structures) == pytest.approx(first.energies(structures), abs=1e-5)
+    changes = np.array([same.reference_energies_eV[e] - first.reference_energies_eV[e] for e in first.elements])
+    moved = count_elements(structures, first.elements) @ changes
+    assert same.energies(structures) == pytest.approx(first.energies(structures) + moved, abs=1e-5)
     assert same.metadata["initial_weights_sha256"] == read_json(tmp_path / "first-seed3.json")["weights_sha256"]
     assert same.metadata["n_train"] == 6
-    curve, further, _ = fit(tmp_path, "further", samples=16, **start)
+    curve, _, _ = fit(tmp_path, "further", samples=16, **start)
     assert curve["loss"].iloc[0] < 0.5 * fit(tmp_path, "new", samples=16)[0]["loss"].iloc[0]
-    assert further.reference_energies_eV == first.reference_energies_eV
     with pytest.raises(InputError, match=r"a network with stem .* they must be alike"):
         fit(tmp_path, "wider", model={**MODEL, "stem": [[32, 4, 2]], "width": 32}, **start)
     with pytest.raises(InputError, match="none"):
         fit(tmp_path, "x", initial_weights="none.pt")
+
+
+def test_labels_of_another_zero_change_the_energies_of_elements_alone():
+    structures = [sheet(i) for i in range(8)]
+    elements = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
+    before = dict.fromkeys([*elements, "Xe"], 1.0)
+    predicted = np.array([atoms.info[keys.REF_ENERGY] for atoms in structures])
+    zero = np.linspace(-300.0, 100.0, len(elements))
+    for atoms, count in zip(structures, count_elements(structures, elements)):
+        atoms.info[keys.REF_ENERGY] += count @ zero
+    # What differs by element alone is taken up whole; an element that no structure has stays where it was.
+    after = refit_reference_energies(before, structures, predicted)
+    counts = count_elements(structures, list(before))
+    moved = counts @ (np.array(list(after.values())) - np.array(list(before.values())))
+    assert moved == pytest.approx([a.info[keys.REF_ENERGY] - e for a, e in zip(structures, predicted)], abs=1e-6)
+    assert after["Xe"] == 1.0
 
 
 @pytest.mark.medium
@@ -117,7 +135,9 @@ def test_a_training_goes_on_with_further_blocks(tmp_path, model):
     # What is new adds nothing: the energies are those that there were, however much wider the context is.
     _, same, _ = fit(tmp_path, "same", samples=8, learning_rate=1e-30, **start)
     assert same.network.context_px > first.network.context_px
-    assert same.energies(structures) == pytest.approx(first.energies(structures), abs=1e-5)
+    changes = np.array([same.reference_energies_eV[e] - first.reference_energies_eV[e] for e in first.elements])
+    moved = count_elements(structures, first.elements) @ changes
+    assert same.energies(structures) == pytest.approx(first.energies(structures) + moved, abs=1e-5)
     # And it is learned: its first layer as well, after its last one.
     _, further, _ = fit(tmp_path, "further", samples=40, **start)
     before, after = same.network.state_dict(), further.network.state_dict()

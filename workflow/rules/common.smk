@@ -11,8 +11,8 @@ sys.path.insert(0, str(ROOT / "src"))
 os.environ.update(PYTHONPATH=str(ROOT / "src"))
 
 from extensive import keys
-from extensive.config import complete_config
-from extensive.config.load import with_image_files
+from extensive.config import complete_config, merged
+from extensive.config.load import with_base, with_image_files
 from extensive.config.provenance import code_of
 from extensive.errors import InputError
 from extensive.paths import LABELS as ARCHIVE
@@ -20,14 +20,13 @@ from extensive.paths import MODELS as PUBLISHED_MODELS
 from extensive.paths import initial_weights, published_labels
 from extensive.training.splits import check_patterns, learns_from
 
-try:
-    # In place: rules and captions read `config`, and Snakemake keeps that very object.
-    config.update(complete_config(config, source="config"))
-except InputError as error:
-    raise WorkflowError(str(error)) from None
-
 # Where files are looked for that are not found from the working directory.
 CONFIG_FOLDER = Path(workflow.configfiles[-1]).parent if workflow.configfiles else Path(".")
+try:
+    # In place: rules and captions read `config`, and Snakemake keeps that very object.
+    config.update(complete_config(with_base(config, CONFIG_FOLDER), source="config"))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
 with_image_files(config, CONFIG_FOLDER)
 RUN = f"results/{config['run']}"
 # Whether the labels have the published ones' settings: what is published of labels then holds for the run's.
@@ -156,11 +155,7 @@ def begun_weights(model: str) -> list[str]:
 def training_of(model: str) -> dict:
     """A model's entry with the file of the weights that its training goes on from."""
     first = begun_weights(model)
-    return (
-        studies.merged(TRAINED[model], {"training": {"initial_weights": first[0]}})
-        if first
-        else TRAINED[model]
-    )
+    return merged(TRAINED[model], {"training": {"initial_weights": first[0]}}) if first else TRAINED[model]
 
 
 def data_sets(part: str) -> list[str]:

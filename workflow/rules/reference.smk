@@ -7,7 +7,13 @@ from extensive.reference.settings import DFTSettings
 from extensive.structures import physics
 
 LABELS = config["reference"]["labels"]
+# Whether only labels of the archive are used, and none is computed.
+LEAVE_OUT = LABELS["missing"] == "leave-out"
 PHYSICS = config["reference"]["physics"]
+if LEAVE_OUT and not LABELS["archive"]:
+    raise WorkflowError(
+        "reference.labels: with archive: false and missing: leave-out there are no labels; change one of them"
+    )
 # Data sets whose cells are computed by several processes.
 MPI_RANKS = config["reference"]["mpi"]["ranks"]
 MPI_SETS = [
@@ -42,6 +48,7 @@ rule label_chunk:
         dft=config["reference"]["dft"],
         archive=LABELS["archive"],
         accept=LABELS["accept_gpaw"],
+        leave_out=LEAVE_OUT,
         chunk_size=LABELS["chunk_size"],
         seed=lambda wildcards: plan.seed_of(config, wildcards.dataset),
         # Not an output: what lies there outlives a killed job.
@@ -129,6 +136,7 @@ rule label:
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
         may_fail=LABELS["may_fail"],
+        leave_out=LEAVE_OUT,
     message:
         "All labels of {wildcards.dataset}"
     script:

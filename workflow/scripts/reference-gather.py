@@ -13,4 +13,5 @@ with logged(snakemake):
         snakemake.output.failed,
         expected=spec["count"] * frames,
         may_fail=snakemake.params.may_fail,
+        leave_out=snakemake.params.leave_out,
     )

@@ -18,7 +18,7 @@ with logged(snakemake, append=True):
     dft, labeller = DFTSettings.from_config(params.dft), None
     if params.ranks > 1:
         labeller = ParallelLabeller(dft, params.ranks, snakemake.resources.mpi)
-    store = chunks.Store(params.store, archive, dft, params.accept, labeller)
+    store = chunks.Store(params.store, archive, dft, params.accept, labeller, params.leave_out)
     structures = read_structures(snakemake.input.structures)
     members = chunks.chunk_members(structures, spec["sampler"], chunk, params.chunk_size)
     dynamics = Dynamics.from_config(spec["md"]) if spec["sampler"] == "md" else None

@@ -5,6 +5,6 @@ The lowest room. `schema.yaml` owns keys and defaults, `plan` says what a config
 uses none.
 """
 
-from extensive.config.load import complete_config, load_config, load_schema
+from extensive.config.load import complete_config, load_config, load_schema, merged
 
-__all__ = ["complete_config", "load_config", "load_schema"]
+__all__ = ["complete_config", "load_config", "load_schema", "merged"]

@@ -73,10 +73,44 @@ def read_yaml(path: str | Path) -> Any:
 def load_config(path: str | Path, schema: dict[str, Any] | None = None) -> dict[str, Any]:
     """Read a preset, check it and fill in defaults; InputError names the culprit key."""
     path = Path(path)
+    config = with_base(_read_mapping(path), path.parent)
+    return with_image_files(complete_config(config, schema, source=str(path)), path.parent)
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
     config = read_yaml(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected a mapping of keys to values, got {type(config).__name__}")
-    return with_image_files(complete_config(config, schema, source=str(path)), path.parent)
+    return config
+
+
+def with_base(config: dict[str, Any], folder: str | Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The configuration put over the one that its `base` names, and that over its own base, if it has one.
+
+    A base is looked for in the `folder` of the file that names it, then from the working directory. Raises InputError
+    for one that is not there, or that comes back to itself.
+    """
+    if not isinstance(config.get("base"), str):
+        return config
+    named = Path(config["base"]).expanduser()
+    places = [place for place in (Path(folder) / named, named) if place.is_file()]
+    if not places:
+        raise InputError(f"key 'base': {named} is neither in {folder} nor in {Path.cwd()}")
+    path = places[0].resolve()
+    if path in seen:
+        raise InputError(f"key 'base': {named} has itself as its base")
+    return {**merged(with_base(_read_mapping(path), path.parent, (*seen, path)), config), "base": None}
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `base` with `changes` put over it, mapping by mapping."""
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
 
 
 def with_image_files(config: dict[str, Any], folder: str | Path) -> dict[str, Any]:

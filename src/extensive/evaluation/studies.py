@@ -4,7 +4,6 @@ A study names a model and what to change in it; every variant becomes a model of
 and is trained and evaluated by the rules that train and evaluate all others.
 """
 
-import copy
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from extensive import keys
-from extensive.config import complete_config
+from extensive.config import complete_config, merged
 from extensive.errors import InputError
 
 LEARNING_CURVES, ABLATION, CONTEXT, COMPONENTS, SEEDS = "learning-curves", "ablation", "context", "components", "seeds"
@@ -91,17 +90,6 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
 def canonical(entry: dict[str, Any]) -> str:
     """An entry of `models` as text that is the same for equal entries."""
     return json.dumps(entry, sort_keys=True)
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy of `base` with `changes` put over it, mapping by mapping."""
-    result = copy.deepcopy(base)
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merged(result[key], value)
-        else:
-            result[key] = copy.deepcopy(value)
-    return result
 
 
 def collect(

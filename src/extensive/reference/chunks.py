@@ -35,7 +35,8 @@ class Store:
     """Finished labels of an unfinished job, one file each, named by digest: what a killed job goes on from.
 
     The digest stands for structure and settings, so that a changed configuration never meets a stale label. The
-    archive, if given, is looked up first. `labeller` computes what is not known; None is one serial process.
+    archive, if given, is looked up first. `labeller` computes what is not known; None is one serial process. With
+    `leave_out` nothing is computed.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Store:
         settings: DFTSettings,
         accept: list[str],
         labeller: Labeller | ParallelLabeller | None = None,
+        leave_out: bool = False,
     ):
         self.folder = Path(folder)
         self.archive = archive
         self.settings = settings
         self.accept = accept
+        self.leave_out = leave_out
         self.computed = 0
         if archive:
             archive.refresh()
@@ -103,6 +106,8 @@ class Store:
             if len(found) > len(done):
                 done, trajectory = found, name
         folder = self.folder / trajectory.replace(":", "-")
+        if self.leave_out:
+            return done, None
         while len(done) < dynamics.frames and (path := folder / f"{len(done):05d}.extxyz").is_file():
             done += read_labels(path)
         frames = list(done)
@@ -141,13 +146,14 @@ def label_chunk(
     """Label (index, structure) pairs in order; with `dynamics` each is the start of a trajectory, else a structure.
 
     Gives the labelled structures and one row (FAILURE_COLUMNS) for each calculation that failed; a failure never ends
-    the chunk.
+    the chunk. Structures that the store leaves out are in neither.
     """
     labelled, failures = [], []
     for index, atoms in tqdm(members, desc="labels", disable=dynamics is not None or not progress):
         try:
             if dynamics is None:
-                labelled.append(store.label(atoms))
+                found = store.find(atoms) if store.leave_out else store.label(atoms)
+                labelled += [] if found is None else [found]
                 continue
             frames, reason = store.frames(atoms, dynamics, index, seed)
             labelled += frames
@@ -175,18 +181,27 @@ def read_failures(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def gather(
-    chunks: list[str], failures: list[str], output: str, failed_output: str, expected: int, may_fail: int = 0
+    chunks: list[str],
+    failures: list[str],
+    output: str,
+    failed_output: str,
+    expected: int,
+    may_fail: int = 0,
+    leave_out: bool = False,
 ) -> None:
     """Join the chunks of a data set and their failures.
 
-    InputError if structures are missing without a reason, or more than `may_fail` with one.
+    InputError if structures are missing without a reason, or more than `may_fail` with one. With `leave_out` those that
+    the archive lacks may be missing.
     """
     labelled = [atoms for path in chunks for atoms in read_structures(path)]
     rows = [row for path in failures for row in read_failures(path)]
     ids = [atoms.info[keys.STRUCTURE_ID] for atoms in labelled]
     if len(set(ids)) != len(ids):
         raise InputError(f"{output}: structure ids occur twice among its chunks")
-    if len(labelled) < expected and not rows:
+    if leave_out:
+        print(f"{len(labelled)} labels in the archive of {expected} structures; the others are left out")
+    elif len(labelled) < expected and not rows:
         raise InputError(f"{output}: {len(labelled)} labels where {expected} were expected, and no failure says why")
     if len(rows) > may_fail:
         raise InputError(

@@ -26,7 +26,7 @@ from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
-from extensive.training.reference_energies import reference_energies
+from extensive.training.reference_energies import reference_energies, refit_reference_energies
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import learns_from, times_of
 from extensive.training.targets import with_target
@@ -86,9 +86,11 @@ def train_model(
     elements = _elements(config, learned)
     torch.manual_seed(settings.seed)
     first = initial_weights(settings.to_dict())
-    potential = _going_on(name, config, elements, first) if first else None
-    references = potential.reference_energies_eV if first else reference_energies(learned, elements)
-    potential = potential or Potential(build_model(config), references)
+    if first:
+        potential = _with_zero_of(_going_on(name, config, elements, first), learned)
+    else:
+        potential = Potential(build_model(config), reference_energies(learned, elements))
+    references = potential.reference_energies_eV
     shape_of = ShapeRule(
         config.pixel_size_A,
         potential.network.multiple_px,
@@ -194,6 +196,17 @@ def _going_on(name: str, config: ModelConfig, elements: Sequence[str], first: st
     if unknown:
         raise InputError(f"{where}: knows {potential.elements}; the structures have {unknown[0]} as well")
     return potential
+
+
+def _with_zero_of(potential: Potential, learned: Sequence[Atoms]) -> Potential:
+    """The same network, its energies per element those of the labels that it goes on with."""
+    for atoms in learned:
+        if keys.REF_ENERGY not in atoms.info:
+            return potential  # refused by name, with all else that is wrong with labels, in `make_sheets`
+    references = refit_reference_energies(potential.reference_energies_eV, learned, potential.energies(learned))
+    return Potential(
+        potential.network, references, potential.energy_scale_eV, potential.energy_shift_eV, potential.metadata
+    )
 
 
 def _grown(potential: Potential, config: ModelConfig) -> Potential:

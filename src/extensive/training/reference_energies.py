@@ -62,7 +62,28 @@ def fit_reference_energies(structures: Sequence[Atoms], elements: Sequence[str])
         raise InputError("no structures to fit per-element energies to; the training set is empty")
     counts = count_elements(structures, elements)
     energies = np.array([atoms.info[keys.REF_ENERGY] for atoms in structures], float)
-    # Per atom, so that a large cell weighs no more than a small one.
+    return dict(zip(elements, _least_squares(counts, energies)))
+
+
+def refit_reference_energies(
+    references: dict[str, float], structures: Sequence[Atoms], energies: np.ndarray
+) -> dict[str, float]:
+    """`references` (eV) of a network that goes on to other labels, changed by what a count of atoms explains.
+
+    `energies` (B,), eV, are the network's of the `structures`. Another code, functional or set of settings has another
+    zero for each element, which is not the network's to learn: E - E_network = sum over elements of n_e dE_e, by least
+    squares per atom. Where the compositions leave a direction open, it stays as it was. Raises InputError for an
+    element that is not among the references.
+    """
+    counts = count_elements(structures, list(references))
+    labels = np.array([atoms.info[keys.REF_ENERGY] for atoms in structures], float)
+    return {
+        symbol: before + change
+        for (symbol, before), change in zip(references.items(), _least_squares(counts, labels - energies))
+    }
+
+
+def _least_squares(counts: np.ndarray, energies: np.ndarray) -> list[float]:
+    """The shortest x of counts (B, elements) x = energies (B,), where a large cell weighs as much as a small one."""
     atoms_each = counts.sum(axis=1)
-    solution = np.linalg.lstsq(counts / atoms_each[:, None], energies / atoms_each, rcond=1e-9)[0]
-    return {symbol: float(value) for symbol, value in zip(elements, solution)}
+    return np.linalg.lstsq(counts / atoms_each[:, None], energies / atoms_each, rcond=1e-9)[0].tolist()
