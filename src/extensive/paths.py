@@ -28,9 +28,11 @@ def model_folders() -> list[Path]:
     return [folder for folder in (repository_root() / MODELS, inside) if folder.is_dir()]
 
 
-def published_labels(dataset: str) -> Path:
-    """Archive file of one data set."""
-    return LABELS / f"{dataset}.extxyz.gz"
+def archive_folder(archive: bool | str) -> Path | None:
+    """Folder of archived labels that `reference.labels.archive` means: the published ones, one's own, or none."""
+    if isinstance(archive, str):
+        return Path(archive).expanduser()
+    return LABELS if archive else None
 
 
 def initial_weights(training: Mapping[str, Any]) -> str | None:

@@ -15,9 +15,8 @@ from extensive.config import complete_config, merged
 from extensive.config.load import with_base, with_image_files
 from extensive.config.provenance import code_of
 from extensive.errors import InputError
-from extensive.paths import LABELS as ARCHIVE
 from extensive.paths import MODELS as PUBLISHED_MODELS
-from extensive.paths import initial_weights, published_labels
+from extensive.paths import archive_folder, initial_weights
 from extensive.training.splits import check_patterns, learns_from
 
 # Where files are looked for that are not found from the working directory.
@@ -29,6 +28,8 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 with_image_files(config, CONFIG_FOLDER)
 RUN = f"results/{config['run']}"
+# Folder of the labels that are known already; None where all are computed.
+ARCHIVE = archive_folder(config["reference"]["labels"]["archive"])
 # Whether the labels have the published ones' settings: what is published of labels then holds for the run's.
 PRODUCTION = config["reference"]["dft"] == complete_config({})["reference"]["dft"]
 # Networks run on a GPU where the configuration asks for one; see profiles/ for how a site grants it.
@@ -53,7 +54,7 @@ def code(script: str, *modules: str) -> list[str]:
 
 def archived(*datasets: str) -> list[str]:
     """Files of the archive that labels of these data sets are looked up in: labels added there are labels seen."""
-    files = [published_labels(dataset) for dataset in datasets] if LABELS["archive"] else []
+    files = [ARCHIVE / f"{dataset}.extxyz.gz" for dataset in datasets] if ARCHIVE else []
     return [str(file) for file in files if file.is_file()]
 
 

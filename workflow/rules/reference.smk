@@ -10,7 +10,7 @@ LABELS = config["reference"]["labels"]
 # Whether only labels of the archive are used, and none is computed.
 LEAVE_OUT = LABELS["missing"] == "leave-out"
 PHYSICS = config["reference"]["physics"]
-if LEAVE_OUT and not LABELS["archive"]:
+if LEAVE_OUT and not ARCHIVE:
     raise WorkflowError(
         "reference.labels: with archive: false and missing: leave-out there are no labels; change one of them"
     )
@@ -46,7 +46,7 @@ rule label_chunk:
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
         dft=config["reference"]["dft"],
-        archive=LABELS["archive"],
+        archive=str(ARCHIVE or ""),
         accept=LABELS["accept_gpaw"],
         leave_out=LEAVE_OUT,
         chunk_size=LABELS["chunk_size"],
@@ -204,7 +204,7 @@ rule audit:
     input:
         # What this run took from the archive must be there first.
         labelled=expand(result("reference/{dataset}.extxyz"), dataset=COMPUTED),
-        archive=sorted(map(str, ARCHIVE.glob("[!.]*.extxyz.gz"))) if LABELS["archive"] else [],
+        archive=sorted(map(str, ARCHIVE.glob("[!.]*.extxyz.gz"))) if ARCHIVE else [],
         code=code("reference-audit.py"),
     output:
         report(
@@ -225,6 +225,7 @@ rule audit:
         runtime=growing(120),
     params:
         dft=config["reference"]["dft"],
+        archive=str(ARCHIVE or ""),
         labels=LABELS,
         seed=config["seed"],
         store=result("checkpoints/audit"),
@@ -316,7 +317,7 @@ rule physics_labels:
         runtime=growing(240),
     params:
         dft=config["reference"]["dft"],
-        archive=LABELS["archive"],
+        archive=str(ARCHIVE or ""),
         accept=LABELS["accept_gpaw"],
         largest_force=PHYSICS["force_eV_per_A"],
         steps=PHYSICS["steps"],
@@ -389,7 +390,7 @@ rule convergence_labels:
         dft=config["reference"]["dft"],
         study=config["reference"]["convergence"],
         datasets=config["reference"]["convergence"]["datasets"],
-        archive=LABELS["archive"],
+        archive=str(ARCHIVE or ""),
         accept=LABELS["accept_gpaw"],
         store=result("checkpoints/convergence"),
     message:

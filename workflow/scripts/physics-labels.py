@@ -1,7 +1,6 @@
 """DFT's labels of one system of the physics table, relaxed by DFT where it is to be, from where a network left it."""
 
 from extensive.io import read_structures, write_structures
-from extensive.paths import LABELS
 from extensive.reference.archive import Archive
 from extensive.reference.calculation import LabelFailed, prepare_serial_process
 from extensive.reference.chunks import Store
@@ -13,7 +12,7 @@ from logged import logged
 with logged(snakemake, LabelFailed, append=True):
     prepare_serial_process()
     params, name = snakemake.params, snakemake.wildcards.system
-    settings, archive = DFTSettings.from_config(params.dft), Archive(LABELS) if params.archive else None
+    settings, archive = DFTSettings.from_config(params.dft), Archive(params.archive) if params.archive else None
     store = Store(params.store, archive, settings, params.accept)
     structures = [atoms for atoms in read_structures(snakemake.input.structures) if physics.system_of(atoms) == name]
     if name in physics.RELAXED:

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from extensive.io import atomic_path
-from extensive.paths import LABELS
 from extensive.reference import audit
 from extensive.reference.archive import Archive
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
@@ -14,10 +13,11 @@ from logged import logged
 with logged(snakemake, LabelFailed, append=True):
     prepare_serial_process()
     settings, labels = DFTSettings.from_config(snakemake.params.dft), snakemake.params.labels
-    archive = Archive(LABELS)
-    archive.refresh()
-    count = labels["audit"] if labels["archive"] else 0
-    drawn = audit.draw(archive, settings, count, labels["audit_largest_atoms"], snakemake.params.seed)
+    drawn = []
+    if snakemake.params.archive:
+        archive = Archive(snakemake.params.archive)
+        archive.refresh()
+        drawn = audit.draw(archive, settings, labels["audit"], labels["audit_largest_atoms"], snakemake.params.seed)
     own = min(labels["audit_own_sums"], len(drawn))
     rows = []
     for part, own_sums in ((drawn[:own], True), (drawn[own:], False)):

@@ -1,7 +1,6 @@
 """Labels of one point of the convergence study."""
 
 from extensive.io import read_structures, write_structures
-from extensive.paths import LABELS
 from extensive.reference import convergence
 from extensive.reference.archive import Archive
 from extensive.reference.calculation import LabelFailed, prepare_serial_process
@@ -13,7 +12,7 @@ with logged(snakemake, LabelFailed, append=True):
     prepare_serial_process()
     params = snakemake.params
     point = convergence.points(params.study, DFTSettings.from_config(params.dft))[int(snakemake.wildcards.point)]
-    archive = Archive(LABELS) if params.archive else None
+    archive = Archive(params.archive) if params.archive else None
     store = Store(params.store, archive, point.settings, params.accept)
     labelled = []
     for path, dataset in zip(snakemake.input.structures, params.datasets):

@@ -1,7 +1,6 @@
 """Label one chunk of a data set, from the archive where it can be."""
 
 from extensive.io import read_structures, write_structures
-from extensive.paths import LABELS
 from extensive.reference import chunks
 from extensive.reference.archive import Archive
 from extensive.reference.calculation import prepare_serial_process
@@ -14,7 +13,7 @@ with logged(snakemake, append=True):
     prepare_serial_process()
     params, chunk = snakemake.params, int(snakemake.wildcards.chunk)
     spec = params.spec
-    archive = Archive(LABELS) if params.archive else None
+    archive = Archive(params.archive) if params.archive else None
     dft, labeller = DFTSettings.from_config(params.dft), None
     if params.ranks > 1:
         labeller = ParallelLabeller(dft, params.ranks, snakemake.resources.mpi)

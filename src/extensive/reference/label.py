@@ -25,7 +25,7 @@ from extensive import keys
 from extensive.config import load_config
 from extensive.config.plan import seed_of
 from extensive.errors import InputError
-from extensive.paths import LABELS, repository_root
+from extensive.paths import LABELS, archive_folder, repository_root
 from extensive.reference import convergence
 from extensive.reference.archive import Archive, add_labels, locked, read_labels
 from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
@@ -206,7 +206,7 @@ class Grower:
         )
 
 
-def add_file(folder: Path, path: str, lock_folder: Path) -> None:
+def add_file(folder: Path, path: Path, lock_folder: Path) -> None:
     """Add the labelled structures of a file to the archive, each to its own data set."""
     by_dataset = collections.defaultdict(list)
     for labelled in read_labels(path):
@@ -260,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; see the module's text."""
     parser = argparse.ArgumentParser(description="Grow the archive of DFT labels; stop and restart at will.")
     parser.add_argument("--config", default="config/labels.yaml", help="what is wanted")
-    parser.add_argument("--archive", default=None, help="folder of the archive")
+    parser.add_argument("--archive", default=None, help="folder of the archive, in place of the configuration's")
     parser.add_argument("--locks", default="results/labels-locks", help="folder of lock files, shared by workers")
     parser.add_argument("--hours", type=float, default=float("inf"), help="start nothing after this many hours")
     parser.add_argument("--kinds", nargs="+", default=list(SHARES), choices=[*SHARES, CONVERGENCE])
@@ -268,19 +268,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--add", nargs="+", metavar="FILE", help="add the labels of these files of a run, and stop")
     parser.add_argument("--status", action="store_true", help="print the number of labels per data set and stop")
     options = parser.parse_args(arguments)
-    if options.add:
-        for path in options.add:
-            add_file(Path(options.archive or LABELS), path, Path(options.locks))
-        return 0
+    added = [Path(path).resolve() for path in options.add or []]
     os.chdir(repository_root())
     # A lone worker needs it too: threads of the linear algebra made a label eight times as long on two busy cores.
-    if not options.status and (options.workers > 1 or "OMP_NUM_THREADS" not in os.environ):
+    if not (options.status or added) and (options.workers > 1 or "OMP_NUM_THREADS" not in os.environ):
         given = list(sys.argv[1:] if arguments is None else arguments)
         return run_workers(options.workers, given, options.hours)
     prepare_serial_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        config, archive = load_config(options.config), Path(options.archive or LABELS)
+        config = load_config(options.config)
+        archive = Path(options.archive or archive_folder(config["reference"]["labels"]["archive"]) or LABELS)
+        if added:
+            for path in added:
+                add_file(archive, path, Path(options.locks))
+            return 0
         grower = Grower(config, archive, Path(options.locks), CONVERGENCE in options.kinds)
         if options.status:
             counts = grower.status()
