@@ -53,7 +53,7 @@ format:
 
 labels:
 	envs/setup.sh run
-	.venv/bin/python -m extensive.reference.label --config config/labels.yaml --workers $(CORES)
+	.venv/bin/python -m extensive.reference.label --config config/config.yaml --workers $(CORES)
 
 publish:
 	$(SNAKEMAKE) publish

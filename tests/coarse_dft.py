@@ -8,5 +8,7 @@ COARSE = {
     "vacuum_A": 2.5,
     "kpoints": [2, 2],
     "kpoint_cells": [1, 1],
-    "mirror_kpoints": True,
+    "occupations": "fermi-dirac",
+    "smearing_eV": 0.6,
+    "start_kpoints": None,
 }

@@ -16,7 +16,9 @@ from extensive.structures.datasets import generate_dataset
 
 CONFIG = complete_config({"run": "test", "seed": 7})
 PRODUCTION = DFTSettings.from_config(CONFIG["reference"]["dft"])
-EVERY_KPOINT = replace(PRODUCTION, mirror_kpoints=True)
+# Fewer k-points than those of labels, so that they can be counted: all of them, and one for its mirror images.
+EVERY_KPOINT = replace(PRODUCTION, kpoints=(2, 2), mirror_kpoints=True)
+FEWEST_KPOINTS = replace(EVERY_KPOINT, mirror_kpoints=False)
 VERSION = "26.7.0"
 
 

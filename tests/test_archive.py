@@ -261,8 +261,8 @@ def test_chunks_hold_every_structure_once(count, size):
 
 def test_workers_share_the_work_and_balance_the_kinds(tmp_path):
     datasets = {
-        "graphene-rattle": {"family": "graphene", "sampler": "rattle", "count": 4, "supercell": [1, 1]},
-        "hbn-rattle": {"family": "hbn", "sampler": "rattle", "count": 4, "supercell": [1, 1]},
+        "graphene-rattle": {"family": "graphene", "sampler": "rattle", "count": 5, "supercell": [1, 1]},
+        "hbn-rattle": {"family": "hbn", "sampler": "rattle", "count": 5, "supercell": [1, 1]},
         "graphene-md": {
             "family": "graphene", "sampler": "md", "count": 1, "supercell": [1, 1], "md": {"frames": 9}
         },
@@ -270,10 +270,7 @@ def test_workers_share_the_work_and_balance_the_kinds(tmp_path):
             "family": "graphene", "sampler": "rattle", "count": 1, "supercell": [2, 1], "set": "supercells"
         },
     }  # fmt: skip
-    labels = {"grow": {"structures": 5, "frames": 9}}
-    config = complete_config(
-        {"run": "t", "seed": 7, "structures": {"datasets": datasets}, "reference": {"labels": labels}}
-    )
+    config = complete_config({"run": "t", "seed": 7, "structures": {"datasets": datasets}})
     grower = Grower(config, tmp_path / "labels", tmp_path / "locks")
     grower.labeller = StandIn()
     grower.labeller.settings = PRODUCTION

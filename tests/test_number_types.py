@@ -18,7 +18,7 @@ from extensive.timing.networks import timing_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "results/published/models"
-LABELS = ROOT / "results/published/labels"
+LABELS = ROOT / "results/published/labels-7000K"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import eigh
-from spring_labels import EVERY_KPOINT, PRODUCTION, VERSION, dataset, sheet, spring_label
+from spring_labels import EVERY_KPOINT, FEWEST_KPOINTS, PRODUCTION, VERSION, dataset, sheet, spring_label
 
 from extensive import keys
 from extensive.config.load import load_config
@@ -95,7 +95,7 @@ def test_kpoints_of_supercells_are_folded(cells, along_x, along_y):
     ],
 )
 def test_one_kpoint_stands_for_its_mirror_images(cells, expected):
-    points = kpoint_list(sheet(*cells), PRODUCTION)
+    points = kpoint_list(sheet(*cells), FEWEST_KPOINTS)
     assert {(x, y) for x, y, _ in points.tolist()} == expected
 
 
@@ -103,7 +103,7 @@ def test_one_kpoint_stands_for_its_mirror_images(cells, expected):
 def test_mirror_images_of_the_kept_points_are_the_whole_set(cells):
     """What is left out is exactly what the two mirrors and time reversal bring back, each as often."""
     everything = kpoint_list(sheet(*cells), EVERY_KPOINT)[:, :2]
-    kept = kpoint_list(sheet(*cells), PRODUCTION)[:, :2]
+    kept = kpoint_list(sheet(*cells), FEWEST_KPOINTS)[:, :2]
     if len(kept) == len(everything):
         np.testing.assert_array_equal(kept, everything)
     else:
@@ -135,15 +135,15 @@ def test_cells_without_exact_folding_keep_an_even_density():
 
 
 def test_grid_is_proportional_and_unchanged_by_strain():
-    assert grid_shape(sheet(5, 3), PRODUCTION) == (100, 100, 32)
-    assert grid_shape(sheet(10, 6), PRODUCTION) == (200, 200, 32)
+    assert grid_shape(sheet(5, 3), PRODUCTION) == (120, 120, 48)
+    assert grid_shape(sheet(10, 6), PRODUCTION) == (240, 240, 48)
     strained = sheet(5, 3)
     strained.set_cell(strained.cell.array * [[1.03], [0.97], [1.0]], scale_atoms=True)
-    assert grid_shape(strained, PRODUCTION) == (100, 100, 32)
+    assert grid_shape(strained, PRODUCTION) == (120, 120, 48)
     own = sheet(5, 3)
     del own.info[keys.SUPERCELL]
-    assert grid_shape(own, PRODUCTION) == (100, 100, 32)
-    assert len(kpoint_list(own, PRODUCTION)) == 1
+    assert grid_shape(own, PRODUCTION) == (120, 120, 48)
+    assert len(kpoint_list(own, FEWEST_KPOINTS)) == 1
 
 
 def test_a_sheet_that_moves_out_of_its_plane_keeps_cell_grid_and_middle():
@@ -166,8 +166,8 @@ def test_a_sheet_that_moves_out_of_its_plane_keeps_cell_grid_and_middle():
 
 def test_the_sheet_is_centred_in_the_settings_vacuum():
     prepared = with_vacuum(sheet(1, 1, height=30.0), PRODUCTION)
-    assert prepared.cell[2, 2] == pytest.approx(6.4)
-    assert np.allclose(prepared.positions[:, 2], 3.2)
+    assert prepared.cell[2, 2] == pytest.approx(2 * PRODUCTION.vacuum_A)
+    assert np.allclose(prepared.positions[:, 2], PRODUCTION.vacuum_A)
 
 
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_a_study_of_other_settings_than_those_of_production_is_refused(points, m
 
 
 def test_the_published_study_holds_the_settings_of_the_labels_that_are_grown():
-    config, labels = (load_config(f"config/{name}.yaml") for name in ("convergence", "labels"))
-    assert config["reference"]["dft"] == labels["reference"]["dft"]
+    config = load_config("config/convergence.yaml")
+    assert config["reference"]["dft"] == load_config("config/config.yaml")["reference"]["dft"]
     settings = DFTSettings.from_config(config["reference"]["dft"])
     points = convergence.points(config["reference"]["convergence"], settings)
     assert {point.study for point in points} == {"electrons", "grid", "vacuum", "egg-box", "density", "all"}
@@ -358,7 +358,7 @@ def test_settings_say_what_labels_are():
     old, new = (
         replace(PRODUCTION, **change)
         for change in (
-            {"smearing_eV": 0.6, "kpoints": (2, 2), "mirror_kpoints": False},
+            {"smearing_eV": 0.6, "kpoints": (2, 2), "mirror_kpoints": False, "occupations": "fermi-dirac"},
             {"smearing_eV": 0.1, "kpoints": (4, 4), "mirror_kpoints": True, "occupations": "marzari-vanderbilt"},
         )
     )

@@ -61,7 +61,7 @@ def test_every_rank_has_work_and_kpoints_come_first(ranks, kpoints):
 @pytest.mark.parametrize(("mirrors", "expected"), [(True, [2, 1, 1]), (False, [1, 1, 1])])
 def test_time_reversal_and_mirrors_leave_a_part_of_the_kpoints(mirrors, expected):
     production = DFTSettings.from_config(load_config(repository_root() / "config/config.yaml")["reference"]["dft"])
-    settings = replace(production, mirror_kpoints=mirrors)
+    settings = replace(production, kpoints=(2, 2), mirror_kpoints=mirrors)
     # Monkhorst-Pack 2 x 2 of the 60-atom cell, and the same states folded.
     assert [irreducible_kpoints(rattled(cells), settings) for cells in ([5, 3], [10, 3], [10, 6])] == expected
 

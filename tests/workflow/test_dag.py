@@ -107,7 +107,7 @@ def test_one_training_follows_another_with_every_seed(workflow_copy):
 def test_a_training_that_goes_on_needs_the_weights_of_its_own_seed(workflow_copy):
     text = 'models: {ednn: {training: {seed: 1, initial_weights: "results/published/models/ednn-seed{seed}.pt"}}}'
     (workflow_copy.root / "config" / "on.yaml").write_text(text)
-    configs = [f"config/{name}.yaml" for name in ("config", "more-labels", "on")]
+    configs = [f"config/{name}.yaml" for name in ("config", "on")]
     files = ("--configfile", *configs, "--", "results/default/models/ednn.pt")
     assert workflow_copy.planned(*files, preset=None)["train"] == 1
     first = workflow_copy.root / "results/published/models/ednn-seed1.pt"

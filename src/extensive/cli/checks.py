@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from extensive import keys
 from extensive.errors import InputError
 from extensive.structures.datasets import read_spec
 
@@ -36,7 +37,7 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     from extensive.reference.settings import DFTSettings
     from extensive.structures.user_files import files_of
     from extensive.training.settings import TrainingSettings
-    from extensive.training.splits import LEARNED, check_patterns
+    from extensive.training.splits import DEVELOPMENT, LEARNED, check_patterns
 
     structures, models = config["structures"], config["models"]
     for name, spec in structures["datasets"].items():
@@ -48,8 +49,9 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     DFTSettings.from_config(config["reference"]["dft"])
     sheets = {name: model for name, model in models.items() if model["images"] is None}
     taught = [spec for spec in structures["datasets"].values() if spec["teacher"] and spec["set"] in LEARNED]
-    if sheets and not taught and not any(spec["set"] == "development" for spec in structures["datasets"].values()):
-        raise InputError("models: nothing to train on; a data set needs 'set: development'")
+    learned = [spec for spec in structures["datasets"].values() if spec["set"] in (DEVELOPMENT, keys.TRAIN)]
+    if sheets and not taught and not learned:
+        raise InputError("models: nothing to train on; a data set needs 'set: development' or 'set: train'")
     sets = {name: spec["set"] for name, spec in structures["datasets"].items()}
     for name, model in models.items():
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))

@@ -41,12 +41,32 @@ class Quantity(NamedTuple):
     published: Published | None
 
 
-_REVIEW = "Banhart, Kotakoski and Krasheninnikov, ACS Nano 5, 26 (2011), table 1"
 QUANTITIES = {
-    "graphene-lattice": Quantity("lattice constant of graphene", "A", None),
-    "hbn-lattice": Quantity("lattice constant of hBN", "A", None),
-    "graphene-vacancy": Quantity("vacancy in graphene", "eV", Published(7.3, 7.5, _REVIEW)),
-    "stone-wales": Quantity("Stone-Wales defect in graphene", "eV", Published(4.5, 5.3, _REVIEW)),
+    "graphene-lattice": Quantity(
+        "lattice constant of graphene",
+        "A",
+        Published(
+            2.465, 2.467, "2DMatPedia 2dm-3993; Lee et al., Phys. Rev. B 102, 075143 (2020), table I (PBE, LCAO)"
+        ),
+    ),
+    "hbn-lattice": Quantity("lattice constant of hBN", "A", Published(2.509, 2.509, "2DMatPedia 2dm-4991")),
+    "graphene-vacancy": Quantity(
+        "vacancy in graphene",
+        "eV",
+        Published(
+            7.54,
+            7.8,
+            "Srivastava and Sen, J. Phys.: Condens. Matter 25, 025304 (2013) (PBE, spin-polarised, carbon domain);"
+            " Zhang et al., Phys. Rev. B 81, 125425 (2010) (GGA)",
+        ),
+    ),
+    "stone-wales": Quantity(
+        "Stone-Wales defect in graphene",
+        "eV",
+        Published(
+            5.0, 5.0, "about 5: Ma et al., Phys. Rev. B 80, 033407 (2009), as quoted by Srivastava and Sen (2013)"
+        ),
+    ),
     "pore": Quantity("pore of one ring in graphene", "eV", None),
     "vacancy-pair": Quantity("a boron and a nitrogen vacancy in hBN", "eV", None),
     INTERFACE: Quantity("zigzag interface of graphene and hBN", "eV/A", None),

@@ -60,29 +60,24 @@ class Work:
     structures: list[Atoms]
     dynamics: Dynamics | None
     settings: DFTSettings
-    count: int = 1  # the configuration's, from which data sets grow on in proportion
+    count: int = 1  # structures or trajectories that are wanted of it
     seed: int = 0
 
 
 def plan(config: dict[str, Any], study_too: bool = False) -> list[Work]:
-    """All sheets of the configuration, as many as `reference.labels.grow` wants; the convergence study if asked."""
+    """All generated sheets of the configuration that DFT labels; the convergence study if asked."""
     settings = DFTSettings.from_config(config["reference"]["dft"])
-    grow = config["reference"]["labels"]["grow"]
     wanted = []
     for name, spec in config["structures"]["datasets"].items():
-        if spec["files"]:
+        if spec["files"] or spec["teacher"]:
             continue
         kind = "md" if spec["sampler"] == "md" else "supercells" if spec["set"] == keys.SUPERCELLS else "structures"
-        spec, dynamics = dict(spec), None
-        if kind == "structures" and spec["sampler"] != "pristine" and spec["set"] == "development":
-            spec["count"] = max(spec["count"], grow["structures"])
-        if kind == "md":
-            dynamics = Dynamics.from_config(spec["md"])
-            dynamics = replace(dynamics, frames=max(dynamics.frames, grow["frames"]))
+        dynamics = Dynamics.from_config(spec["md"]) if kind == "md" else None
         independent = spec["set"] == keys.INDEPENDENT_MD
         structures = generate_dataset(name, spec, seed_of(config, name), config["structures"]["lattice_constants_A"])
-        count = config["structures"]["datasets"][name]["count"]
-        wanted.append(Work(name, kind, independent, structures, dynamics, settings, count, seed_of(config, name)))
+        wanted.append(
+            Work(name, kind, independent, structures, dynamics, settings, spec["count"], seed_of(config, name))
+        )
     if not study_too:
         return wanted
     study = config["reference"]["convergence"]
@@ -259,7 +254,7 @@ def memory_GiB() -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; see the module's text."""
     parser = argparse.ArgumentParser(description="Grow the archive of DFT labels; stop and restart at will.")
-    parser.add_argument("--config", default="config/labels.yaml", help="what is wanted")
+    parser.add_argument("--config", default="config/config.yaml", help="what is wanted")
     parser.add_argument("--archive", default=None, help="folder of the archive, in place of the configuration's")
     parser.add_argument("--locks", default="results/labels-locks", help="folder of lock files, shared by workers")
     parser.add_argument("--hours", type=float, default=float("inf"), help="start nothing after this many hours")
