@@ -164,11 +164,11 @@ def test_what_a_teacher_labelled_is_tested_in_sets_of_its_own():
         assign_taught(splits, far, {"far": "supercells"}, 0)
 
 
-@pytest.mark.parametrize("key", ["exclude", "oversample"])
+@pytest.mark.parametrize("key", ["only", "exclude", "oversample"])
 @pytest.mark.parametrize(("pattern", "dataset"), [("far-md", "far-md"), ("*-md", "far-md"), ("large*", "large-240")])
 def test_a_training_may_not_name_what_it_is_tested_on(key, pattern, dataset):
     sets = {"near-md": "train", "graphene-rattle": "development", "far-md": "independent-md", "large-240": "supercells"}
-    training = {"exclude": [], "oversample": {}} | {key: {pattern: 2}}
+    training = {"only": [], "exclude": [], "oversample": {}} | {key: {pattern: 2}}
     with pytest.raises(
         InputError, match=rf"models\.ednn\.training\.{key}: .* names {dataset}, whose set is {sets[dataset]}"
     ):

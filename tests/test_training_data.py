@@ -71,6 +71,9 @@ def test_data_sets_may_belong_to_a_set_as_a_whole_and_leave_the_others_as_they_w
 def test_patterns_leave_data_sets_out():
     assert learns_from("hbn-rattle", ["*-10x2-rattle", "hbn-md"])
     assert not learns_from("graphene-10x2-rattle", ["*-10x2-rattle"])
+    assert learns_from("first-labels", ["hbn-*"], ["first-*"])
+    assert not learns_from("hbn-md", [], ["first-*"])
+    assert not learns_from("first-labels", ["first-labels"], ["first-*"])
 
 
 # ---- reference energies

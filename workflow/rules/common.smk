@@ -94,9 +94,9 @@ def fixed_images(model: str) -> list[str]:
     """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
     if TRAINED[model]["training"]["augmentation"] is not None:
         return []
-    exclude = TRAINED[model]["training"]["exclude"]
+    exclude, only = (TRAINED[model]["training"][key] for key in ("exclude", "only"))
     return expand(
-        result("raster/{dataset}.h5"), dataset=[n for n in given_to(model) if learns_from(n, exclude)]
+        result("raster/{dataset}.h5"), dataset=[n for n in given_to(model) if learns_from(n, exclude, only)]
     )
 
 

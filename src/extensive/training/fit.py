@@ -81,7 +81,7 @@ def train_model(
     dataset = {member: atoms.info.get(keys.DATASET, "") for member, atoms in by_id.items()}
     members = learned_from(splits[keys.TRAIN], dataset, settings)
     learned = with_target([by_id[member] for member in members], settings.target)
-    validation = [m for m in splits[keys.VALIDATION] if learns_from(dataset[m], settings.exclude)]
+    validation = [m for m in splits[keys.VALIDATION] if learns_from(dataset[m], settings.exclude, settings.only)]
     held = with_target([by_id[member] for member in validation], settings.target)
     elements = _elements(config, learned)
     torch.manual_seed(settings.seed)
@@ -168,7 +168,7 @@ def _contents(atoms: Atoms, with_forces: bool, with_stress: bool) -> list[Any]:
 
 def learned_from(members: Sequence[str], dataset: Mapping[str, str], settings: TrainingSettings) -> list[str]:
     """Those of the training structures, each of a `dataset`, that a training with these settings learns from."""
-    allowed = [member for member in members if learns_from(dataset[member], settings.exclude)]
+    allowed = [member for member in members if learns_from(dataset[member], settings.exclude, settings.only)]
     return choose(allowed, settings.labels, settings.seed)
 
 

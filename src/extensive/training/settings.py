@@ -21,7 +21,8 @@ class TrainingSettings:
     batch_size: int = 8
     seed: int = 0
     labels: int | None = None  # train on this many of the training structures only (learning curves); None for all
-    exclude: tuple[str, ...] = ()  # data sets not to learn from, names or patterns
+    only: tuple[str, ...] = ()  # data sets to learn from, names or patterns; none: all
+    exclude: tuple[str, ...] = ()  # data sets not to learn from
     teacher_labels: bool = False  # learn from data sets that a teacher labelled, too
     # data sets, names or patterns, and how many times in an epoch each of their structures comes
     oversample: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -97,7 +98,7 @@ class TrainingSettings:
         unknown = sorted(set(values) - known)
         if unknown:
             raise InputError(f"training.{unknown[0]}: unknown key; known keys: {', '.join(sorted(known))}")
-        values = {**values, "exclude": tuple(values.get("exclude", ()))}
+        values = {**values, **{key: tuple(values.get(key, ())) for key in ("only", "exclude")}}
         if isinstance(values.get("augmentation"), dict):
             values["augmentation"] = Augmentation(**values["augmentation"])
         return cls(**values)

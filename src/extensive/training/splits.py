@@ -101,8 +101,14 @@ def _development_set(name: str, dataset: str, seed: int, block: int) -> str:
     return keys.TEST if place == test else keys.VALIDATION if place == validation else keys.TRAIN
 
 
-def learns_from(dataset: str, exclude: Iterable[str]) -> bool:
-    """Whether a data set is none of those, names or patterns, that a network is not to learn from."""
+def learns_from(dataset: str, exclude: Iterable[str], only: Iterable[str] = ()) -> bool:
+    """Whether a network is to learn from a data set: one of `only`, if there are any, and none of `exclude`.
+
+    Both are names or patterns.
+    """
+    wanted = list(only)
+    if wanted and not any(fnmatchcase(dataset, pattern) for pattern in wanted):
+        return False
     return not any(fnmatchcase(dataset, pattern) for pattern in exclude)
 
 
@@ -116,7 +122,7 @@ def check_patterns(model: str, training: Mapping[str, Any], set_of_dataset: Mapp
 
     What is tested on has no part in how a network is trained: not even that it is left out.
     """
-    for key in ("exclude", "oversample"):
+    for key in ("only", "exclude", "oversample"):
         for pattern in training[key]:
             found = [name for name in set_of_dataset if fnmatchcase(name, pattern)]
             where = f"models.{model}.training.{key}: {pattern!r}"
