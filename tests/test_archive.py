@@ -58,6 +58,13 @@ def test_labels_come_back_exactly(archive):
         assert json.loads(after.info[keys.REF_RECORD]) == json.loads(before.info[keys.REF_RECORD])
 
 
+def test_an_archive_may_be_read_for_some_data_sets_alone(archive):
+    for names, count in ((["graphene-rattle"], 3), (["hbn-rattle"], 0), (None, 3)):
+        found = Archive(archive, names)
+        found.refresh()
+        assert len(found.by_digest()) == count
+
+
 def test_lookup_goes_by_content_and_not_by_name(archive):
     found = read(archive).by_digest()
     renamed = dataset()[1]

@@ -16,7 +16,7 @@ from extensive.training.ising import IsingSettings
 from extensive.training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-PRESETS = ("config", "smoke", "paper")
+PRESETS = ("config", "smoke", "paper", "published")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

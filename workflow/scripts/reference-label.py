@@ -13,7 +13,9 @@ with logged(snakemake, append=True):
     prepare_serial_process()
     params, chunk = snakemake.params, int(snakemake.wildcards.chunk)
     spec = params.spec
-    archive = Archive(params.archive) if params.archive else None
+    # Where nothing is computed, what a data set lacks is not looked for among the labels of all others.
+    datasets = [snakemake.wildcards.dataset] if params.leave_out else None
+    archive = Archive(params.archive, datasets) if params.archive else None
     dft, labeller = DFTSettings.from_config(params.dft), None
     if params.ranks > 1:
         labeller = ParallelLabeller(dft, params.ranks, snakemake.resources.mpi)

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,11 @@ def read_labels(path: str | os.PathLike) -> list[Atoms]:
 
 
 class Archive:
-    """Labels of all files of a folder, by digest. Files are re-read when they change on disk."""
+    """Labels of a folder's files, all or those of some data sets, by digest. Files are re-read when they change."""
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike, datasets: Iterable[str] | None = None) -> None:
         self.folder = Path(folder)
+        self._chosen = None if datasets is None else {self.folder / f"{name}{SUFFIX}" for name in datasets}
         self._read: dict[Path, tuple[tuple[int, int], list[Atoms]]] = {}
         self._digests: dict[str, Atoms] = {}
         self._names: dict[str, list[Atoms]] = {}
@@ -68,6 +69,7 @@ class Archive:
     def refresh(self) -> None:
         """Read what is new or changed; InputError for a file that is refused."""
         found = sorted(self.folder.glob(f"[!.]*{SUFFIX}")) if self.folder.is_dir() else []
+        found = [path for path in found if self._chosen is None or path in self._chosen]
         for path in [*self._read]:
             if path not in found:
                 del self._read[path]

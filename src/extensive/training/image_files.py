@@ -103,7 +103,7 @@ def train_on_images(
     _check_fit(name, config, settings, data)
     if settings.initial_weights is not None or settings.only or settings.exclude or settings.oversample:
         raise InputError(
-            f"models.{name}.training: initial_weights, only, exclude and oversample are of models of sheets, not of images"
+            f"models.{name}.training: initial_weights, only, exclude and oversample are of models of sheets"
         )
     structures = [Atoms(info={keys.STRUCTURE_ID: i, keys.DATASET: DATASET, keys.SAMPLER: "rattle"}) for i in data.ids]
     sets = assign_sets(structures, {DATASET: DEVELOPMENT}, seed, **splits)
