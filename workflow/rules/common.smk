@@ -94,15 +94,14 @@ def fixed_images(model: str) -> list[str]:
     """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
     if TRAINED[model]["training"]["augmentation"] is not None:
         return []
-    exclude, only = (TRAINED[model]["training"][key] for key in ("exclude", "only"))
-    return expand(
-        result("raster/{dataset}.h5"), dataset=[n for n in given_to(model) if learns_from(n, exclude, only)]
-    )
+    return expand(result("raster/{dataset}.h5"), dataset=given_to(model))
 
 
 def given_to(model: str) -> list[str]:
-    """Data sets that a training is given: with those that a teacher labelled, if it asks for them."""
-    return GIVEN + (TAUGHT_GIVEN if model in STUDENTS else [])
+    """Data sets that a training learns from or is validated on: a teacher's too, if it asks for them."""
+    exclude, only = (TRAINED[model]["training"][key] for key in ("exclude", "only"))
+    given = GIVEN + (TAUGHT_GIVEN if model in STUDENTS else [])
+    return [name for name in given if learns_from(name, exclude, only)]
 
 
 def splits_of(taught: bool) -> str:

@@ -12,6 +12,7 @@ import torch
 from ase import Atoms
 
 from extensive import keys
+from extensive.config import merged
 from extensive.errors import InputError
 from extensive.images.files import LARGEST_PITCH_DEVIATION, read_images
 from extensive.io import atomic_path, digest
@@ -27,6 +28,7 @@ from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import reference_energies, refit_reference_energies
+from extensive.training.reuse import TRAINING_DIGEST, copy_published, is_published, training_digest
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import learns_from, times_of
 from extensive.training.targets import with_target
@@ -47,13 +49,15 @@ def train_model(
     device: str = "auto",
     image_files: Sequence[str | Path] = (),
     checkpoints: str | Path | None = None,
+    published: str | Path | None = None,
 ) -> Potential:
     """Train the network `model` (an entry of `models` of the configuration) and write it.
 
     Writes `<path>.pt`, `<path>.json` and the CSV `curve`; returns the potential. A model with
     `training.augmentation: null` learns from fixed images: those of `image_files` (HDF5 of the raster stage)
-    where given, else made here once. `checkpoints` is a folder from which the same training resumes. Raises
-    InputError for settings or structures that do not fit each other.
+    where given, else made here once. `checkpoints` is a folder from which the same training resumes. `published`
+    (a path without its suffix) is taken instead if it is of the same settings and data. Raises InputError for settings
+    or structures that do not fit each other.
     """
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
@@ -124,8 +128,17 @@ def train_model(
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))
     data = digest([_contents(by_id[member], with_forces, with_stress) for member in members])
-    begun = {"model": config.to_dict(), "training": settings.to_dict(), "device": where.type}
-    mark = stamp(begun, {"train": data} | ({"initial_weights": weights_digest(first)} if first else {}))
+    begun = {"model": config.to_dict(), "training": settings.to_dict()}
+    depends = {"train": data} | ({"initial_weights": weights_digest(first)} if first else {})
+    # Where the weights that it goes on from lie is not what they are.
+    wanted = training_digest(merged(begun, {"training": {"initial_weights": None}}), depends)
+    if published and is_published(published, wanted):
+        if ranks.first:
+            print(f"{name}: taken from {published}, whose training has the same settings and data")
+            copy_published(published, path, curve)
+        ranks.leave()
+        return load_model(published)
+    mark = stamp({**begun, "device": where.type}, depends)
     result = train(
         potential,
         train_sheets,
@@ -145,7 +158,7 @@ def train_model(
         return trained
     with atomic_path(curve) as temporary:
         pd.DataFrame(result.curve).to_csv(temporary, index=False)
-    metadata = _metadata(name, settings, learned, held, cells, result, mark, where)
+    metadata = _metadata(name, settings, learned, held, cells, result, mark, where) | {TRAINING_DIGEST: wanted}
     if first:
         metadata["initial_weights_sha256"] = weights_digest(first)
     trained.metadata.clear()  # what is left of it is of the weights that the training began with

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from extensive import keys
 from extensive.errors import InputError
 from extensive.io import read_json, read_structures
 from extensive.training.fit import train_model
@@ -18,7 +19,10 @@ def train_files(job: dict[str, Any]) -> None:
     """Train as a mapping of `train_model`'s arguments says, `structures` and `splits` being paths of files."""
     job = dict(job)
     job["structures"] = [atoms for path in job["structures"] for atoms in read_structures(path)]
-    job["splits"] = read_json(job["splits"])
+    # Data sets that the network does not learn from are not among the files.
+    given = {atoms.info[keys.STRUCTURE_ID] for atoms in job["structures"]}
+    splits = read_json(job["splits"])
+    job["splits"] = {part: [member for member in members if member in given] for part, members in splits.items()}
     train_model(**job)
 
 
