@@ -23,6 +23,7 @@ from extensive.config import complete_config, load_config
 # --- configuration -----------------------------------------------------------------------------------------------
 
 SHEET = {"family": "graphene", "sampler": "rattle", "count": 2}
+TURNED = {"cell": {"chiral": [2, 1]}, "supercell": [2, 2]}
 EDNN = {"network": "ednn"}
 
 
@@ -88,6 +89,8 @@ for wrong, says, run in (
     ("oversampling a data set that is not there", "training.oversample: 'other-*' is none of structures.datasets", model(training={"oversample": {"other-*": 3}})),
     ("leaving out a data set that is not there", "training.exclude: 'other-*' is none of structures.datasets", model(training={"exclude": ["other-*"]})),
     ("oversampling what is tested on", "names far, whose set is independent-md; a training may not know what it is tested on", model(sheets={"mine": SHEET, "far": {**SHEET, "set": "independent-md"}}, training={"oversample": {"far": 3}})),
+    ("cells that are no rectangle, for a CNN", "those of data set 'turned' have none; leave it out with training.exclude: [turned]", model(sheets={"mine": SHEET, "turned": {**SHEET, **TURNED, "set": "train"}}, network="cnn", image_px=64)),
+    ("the same, split for its tests too, for an EDNN of `tile_network: paper`", "give it set: train and leave it out with training.exclude: [turned]", model(sheets={"mine": SHEET, "turned": {**SHEET, **TURNED}}, tile_network="paper", context_px=16)),
     ("a focus that the strides do not divide", "focus_px", model(focus_px=5)),
     ("timing a model that is not there", "timing.networks.models: 'cnn' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN})),
     ("the sheet by a model that is not there", "sheet.model: 'other' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN}, timing={"networks": {"models": ["ednn"]}}, sheet={"model": "other"})),

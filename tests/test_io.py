@@ -1,6 +1,8 @@
 """Files appear whole or not at all; structures survive a round trip to the bit."""
 
 import gzip
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from ase import Atoms
 
 from extensive.errors import InputError
 from extensive.io import atomic_path, digest, read_json, read_structures, write_structures
+from extensive.memory import peak_resident_GiB
 
 
 def sheet(seed: int) -> Atoms:
@@ -76,3 +79,11 @@ def test_broken_json_is_named(tmp_path):
 def test_digest_ignores_the_order_of_keys():
     assert digest({"a": 1, "b": [1.5, None]}) == digest({"b": [1.5, None], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_memory_is_in_GiB():
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        pytest.skip("needs /proc, which Linux has")
+    kib = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
+    assert peak_resident_GiB() == pytest.approx(kib / 2**20, rel=0.1)

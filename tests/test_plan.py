@@ -71,6 +71,17 @@ def test_training_grows_with_samples_and_is_shorter_on_a_gpu(paper):
     assert plan.training_seconds(model, on_cpu) > 10 * plan.training_seconds(model, on_gpu)
 
 
+def test_stress_takes_half_as_long_again_as_forces_and_three_times_as_long_as_energies_alone(paper):
+    def seconds(**weights: float) -> float:
+        model = copy.deepcopy(paper["models"]["ednn"])
+        model["training"] |= weights
+        return plan.training_seconds(model, paper) - 60  # less what every training takes
+
+    energies = seconds(forces_weight=0)
+    assert seconds(forces_weight=0, stress_weight=0.1) == pytest.approx(3 * energies)
+    assert seconds(stress_weight=0.1) == pytest.approx(1.5 * seconds())
+
+
 def test_a_further_block_costs_what_its_channels_say(paper):
     model = paper["models"]["ednn"]
     cost = plan.network_flops_per_pixel

@@ -13,7 +13,7 @@ from extensive.evaluation.claims import CLAIMS, COLUMNS, claims_table, markdown,
 from extensive.evaluation.predictions import model_and_set, read_predictions, source_of
 from extensive.evaluation.tables import summary
 from extensive.evaluation.timed_weights import said_of_weights
-from extensive.io import write_json
+from extensive.io import read_json, write_json
 from extensive.keys import TIMING_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -197,6 +197,25 @@ def test_errors_of_all_that_is_published_are_a_table(finished):
     assert row["mae_meV_per_atom"] == pytest.approx(found["mae_meV_per_atom"], rel=1e-4)
     assert row["count"] == found["count"]
     assert "family graphene" in set(table["group"])
+
+
+def test_claims_and_errors_say_who_learned_from_labels_by_networks(finished):
+    run, published, page = finished
+    publishing.publish(run, published, page)
+    assert "teachers" not in pd.read_csv(published / "tables/errors.csv").columns
+    file = run / "models/ednn.json"
+    write_json(file, read_json(file) | {"metadata": {"teachers": ["cnn 66ecd419", "ednn 5cd4b2bf"]}})
+    (run / "predictions/ednn-symmetric-test.csv").write_bytes((run / "predictions/ednn-test.csv").read_bytes())
+    table = claims_table(run, **ARGUMENTS)
+    write_claims(run / "tables/claims.csv", table)
+    said = table["quantity"].str.endswith(", learned from labels by networks")
+    assert list(said) == list(table["source_file"].str.match(r"predictions/ednn-(?!ising)"))
+    publishing.publish(run, published, page)
+    assert "| EDNN mean absolute error, learned from labels by networks | meV/atom |" in page.read_text()
+    assert "- `ednn` learned from labels that are not DFT's but by cnn 66ecd419; ednn 5cd4b2bf." in page.read_text()
+    found = pd.read_csv(published / "tables/errors.csv", keep_default_na=False).groupby("model")["teachers"].unique()
+    assert list(found["ednn"]) == list(found["ednn-symmetric"]) == ["cnn 66ecd419; ednn 5cd4b2bf"]
+    assert list(found["cnn"]) == list(found["ednn-ising"]) == [""]
 
 
 def test_timings_of_other_weights_are_not_published(finished):

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "extensive"
-SHARED = {"errors", "keys", "io", "paths"}
+SHARED = {"errors", "keys", "io", "memory", "paths"}
 # From the lowest: a room uses those before it.
 ROOMS = [
     "config",

@@ -8,8 +8,7 @@ from taught_sheets import sheet
 from extensive import keys
 from extensive.cli import main
 from extensive.errors import InputError
-from extensive.evaluation.predictions import students_shown
-from extensive.evaluation.publish import taught_models
+from extensive.evaluation.predictions import students_shown, taught_models
 from extensive.inference.calculator import Calculator
 from extensive.io import read_json
 from extensive.models import load_model

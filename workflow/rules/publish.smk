@@ -10,6 +10,7 @@ rule claims:
     input:
         predictions=PREDICTIONS,
         ensemble=done_studies,
+        students=expand(result("models/{model}.json"), model=[name for name in STUDENTS if name in MODELS]),
         timings=(
             expand(
                 f"{RUN}/timings/{{file}}", file=["dft.csv", "networks.csv", "exponents.json", "sheet.csv"]

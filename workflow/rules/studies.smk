@@ -89,6 +89,9 @@ rule claims_seeds:
             if m.base in SYMMETRIC
             for part in PRESENT
         ],
+        students=[
+            result(f"models/{m.model}.json") for m in study_members(studies.SEEDS) if m.model in STUDENTS
+        ],
         dimers=expand(result("predictions/cnn-{dataset}-seed{seed}.csv"), dataset=DIMERS, seed=OTHER_SEEDS),
         ising=expand(result("predictions/ednn-ising-seed{seed}-{length}.csv"), length=ISING, seed=OTHER_SEEDS),
         code=code("claims-seeds.py"),

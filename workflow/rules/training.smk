@@ -2,6 +2,7 @@
 
 from extensive.config import plan
 from extensive.evaluation import studies
+from extensive.training.cells import check_cells
 
 MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
 # Networks of users' own images; see rule train_images.
@@ -22,11 +23,14 @@ TAUGHT_SETS = [
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
     STUDIES = studies.members(config) if LEARNED_FROM else {}
-    for name, model in {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}.items():
+    VARIANTS = {member.model: entry for member, entry in STUDIES.items()}
+    for name, model in {**MODELS, **VARIANTS}.items():
         check_patterns(name, model["training"], SET_OF)
+    check_cells(config, MODELS)
+    check_cells(config, VARIANTS, tested=False)
 except InputError as error:
     raise WorkflowError(str(error)) from None
-TRAINED = {**MODELS, **{member.model: entry for member, entry in STUDIES.items()}}
+TRAINED = {**MODELS, **VARIANTS}
 
 STUDENTS = [name for name, model in TRAINED.items() if model["training"]["teacher_labels"]]
 for name in TAUGHT:

@@ -36,6 +36,7 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     from extensive.models import ModelConfig, build_model
     from extensive.reference.settings import DFTSettings
     from extensive.structures.user_files import files_of
+    from extensive.training.cells import check_cells
     from extensive.training.settings import TrainingSettings
     from extensive.training.splits import DEVELOPMENT, LEARNED, check_patterns
 
@@ -57,6 +58,7 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
         build_model(ModelConfig.from_dict(model, source=f"models.{name}"))
         TrainingSettings.from_dict(model["training"])
         check_patterns(name, model["training"], sets)
+    check_cells(config, sheets)
     lengths = [entry["length"] for entry in structures["ising"]]
     wanted = config["training"]["ising"]["length"]
     if lengths and wanted not in lengths:

@@ -46,6 +46,8 @@ def predict(
 
     from extensive import keys
     from extensive.inference.calculator import Calculator, check_domain
+    from extensive.inference.pixels import beyond_training
+    from extensive.io import note
     from extensive.structures.frame import frame_of
     from extensive.structures.labels import LabelKeys, say_which_energy, with_labels
     from extensive.structures.reading import read_any, without_isolated
@@ -60,9 +62,15 @@ def predict(
     found = [with_labels(atoms, named, f"{structures}, frame {index}") for index, atoms in enumerate(read, start=1)]
     names = [str(atoms.info.get(keys.STRUCTURE_ID, index)) for index, atoms in enumerate(found)]
     # All are looked at before any is calculated.
+    beyond = {}
     for name, atoms in zip(names, found, strict=True):
         for potential in calculator.potentials:
-            check_domain(atoms, potential, extrapolate, name)
+            if words := beyond_training(check_domain(atoms, potential, extrapolate, name), potential):
+                beyond.setdefault(name, words)
+    if beyond:
+        name, words = next(iter(beyond.items()))
+        others = f" ({len(beyond)} structures are like that)" if len(beyond) > 1 else ""
+        note(f"structure {name}: {words}{others}; errors may be larger, and a repeated cell has squarer pixels")
     energy_errors, force_errors, stress_errors, lines = [], [], [], []
     know_stress = all(getattr(potential.network, "can_fuse", False) for potential in calculator.potentials)
     for name, atoms in zip(tqdm(names, "structures", disable=not sys.stderr.isatty()), found, strict=True):

@@ -29,8 +29,9 @@ TEACHER_ATOM_S = 1.5e-4
 MPI_GAIN, MPI_START_S, MPI_RANK_MB = 0.6, 5.0, 500
 # Effective rates of training (floating-point operations a second).
 CPU_RATE, GPU_RATE = 2e10, 4e12
-# Forward and backward; forces are a derivative of the energy, so training on them is a second one.
-TRAIN_COST, FORCES_COST = 3.0, 3.0
+# Forward and backward; forces and stress are derivatives of the energy, so training on them is a second one. Stress
+# beside forces takes half as long again.
+TRAIN_COST, FORCES_COST, STRESS_COST = 3.0, 3.0, 1.5
 CELL_60_A = (12.30, 12.78)
 # How much longer than estimated a job may take before it is resubmitted with more.
 PATIENCE = 3
@@ -171,7 +172,8 @@ def training_seconds(model: Config, config: Config) -> float:
     if model["network"] == "cnn" and model["image_px"]:
         pixels = model["image_px"] ** 2
     training = model["training"]
-    cost = TRAIN_COST * (FORCES_COST if training["forces_weight"] else 1.0)
+    forces, stress = training["forces_weight"] > 0, training["stress_weight"] > 0
+    cost = TRAIN_COST * (FORCES_COST if forces or stress else 1.0) * (STRESS_COST if forces and stress else 1.0)
     flops = training["samples"] * pixels * network_flops_per_pixel(model) * cost
     return 60 + flops / (GPU_RATE if config["device"] == "cuda" else CPU_RATE * config["training"]["threads"])
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from extensive.errors import InputError
-from extensive.evaluation.predictions import FOLDER, read_predictions, source_of
+from extensive.evaluation.predictions import FOLDER, MODELS, read_predictions, source_of, taught_models, teachers_of
 from extensive.evaluation.tables import errors, read_table, summary
 from extensive.io import atomic_path, read_json
 from extensive.keys import (
@@ -28,6 +28,8 @@ COLUMNS = ("claim", "quantity", "unit", "paper", "ours", "set", "source_file")
 SEEDS_COLUMNS = ("claim", "quantity", "unit", "set", "seed", "ours", "source_file")
 CLAIMS = tuple(f"C{number}" for number in range(1, 11))
 Row = tuple[str, str, str, float | None, float | None, str, str]
+# What follows the quantity where the network did not learn from DFT alone.
+LEARNED_FROM_NETWORKS = ", learned from labels by networks"
 
 
 def claims_table(
@@ -41,7 +43,8 @@ def claims_table(
     """A row or more for each claim, from the files of a run; `ours` is empty where the run lacks the file.
 
     `cnn` and `ednn` name models, `others` maps titles of further ones, whose errors stand beside theirs, to models;
-    `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names.
+    `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names. Errors of a network that learned from labels
+    by other networks say so.
     """
     run = Path(run)
     rows = [
@@ -137,7 +140,12 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
         chosen: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
     ) -> Row:
         value, file = _predicted(run, f"{model}-{name}", lambda table: summary(chosen(table))[key])
-        return (claim, title, unit, paper, value, name, file)
+        return (claim, said(title, model), unit, paper, value, name, file)
+
+    taught = taught_models(run / MODELS)
+
+    def said(title: str, model: str) -> str:
+        return title + LEARNED_FROM_NETWORKS * bool(teachers_of(model, taught))
 
     mae, largest, within = "mae_meV_per_atom", "max_meV_per_atom", "within_per_cell_percent"
     atom = "meV/atom"
@@ -161,7 +169,8 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
             yield of("C3", f"{title} {close}", model, name, within, "%", 100.0 if name == TEST else None)
     for name in (TEST, INDEPENDENT_MD, SUPERCELLS):
         forces, file = _predicted(run, f"{ednn}-{name}", lambda table: errors(table)[FORCES_COLUMN])
-        yield ("C1", "EDNN mean absolute error, forces", "meV/Angstrom", None, forces, name, file)
+        title = said("EDNN mean absolute error, forces", ednn)
+        yield ("C1", title, "meV/Angstrom", None, forces, name, file)
     for claim, name in (("C1", TEST), ("C2", INDEPENDENT_MD)):
         for title, model in others.items():
             yield of(claim, f"`{title}` mean absolute error", model, name, mae, atom)

@@ -13,9 +13,10 @@ import pandas as pd
 
 from extensive.errors import InputError
 from extensive.evaluation.tables import errors, read_table, with_errors
+from extensive.io import read_json
 from extensive.keys import PREDICTION_COLUMNS, SETS, TEST
 
-FOLDER = "predictions"
+FOLDER, MODELS = "predictions", "models"
 SET_COLUMN = "set"  # the first of a published file
 # Names of model systems' files, which do not end in the name of a set of sheets.
 DIMERS = re.compile(r"(cnn-(dimer-[a-z0-9-]+?)(?:-seed\d+)?)(-extrapolation)?")
@@ -111,10 +112,14 @@ def errors_table(folder: str | Path) -> pd.DataFrame:
     """Errors of all published predictions: rows for each model and set, as a whole, by family and by sampler.
 
     Columns `model`, `set`, `group` and those of `tables.errors`; `group` is "all" or, where there are several, such as
-    "family hbn" or "sampler md".
+    "family hbn" or "sampler md". Where a model learned from labels by trained networks, the column `teachers` names
+    these; where none did, there is no such column.
     """
+    taught = taught_models(Path(folder).parent / MODELS)
     rows = []
     for file in sorted(Path(folder).glob("*.csv")):
+        teachers = teachers_of(file.stem, taught)
+        named = {"teachers": "; ".join(teachers)} if teachers else {}
         for part in dict.fromkeys(read_table(file, (SET_COLUMN,))[SET_COLUMN]):
             table = read_predictions(file, part)
             groups = {"all": table}
@@ -123,8 +128,23 @@ def errors_table(folder: str | Path) -> pd.DataFrame:
                 if len(names) > 1:
                     groups |= {f"{column} {name}": table[table[column] == name] for name in names}
             for group, rows_of in groups.items():
-                rows.append({"model": file.stem, "set": part, "group": group, **errors(rows_of)})
+                rows.append({"model": file.stem, "set": part, "group": group, **errors(rows_of), **named})
     return pd.DataFrame(rows)
+
+
+def taught_models(folder: Path) -> dict[str, list[str]]:
+    """Teachers of each model of a run's `folder`, or of what is published, that learned from labels by networks."""
+    found = {}
+    for file in sorted(folder.glob("*.json")):
+        teachers = (read_json(file).get("metadata") or {}).get("teachers")
+        if teachers:
+            found[file.stem] = list(teachers)
+    return found
+
+
+def teachers_of(model: str, taught: Mapping[str, list[str]]) -> list[str]:
+    """Teachers of a model that predictions are of, by `taught_models`; a shift average or an ensemble counts as it."""
+    return taught.get(model) or taught.get(re.sub(r"-symmetric|-ensemble", "", model), [])
 
 
 def students_shown(models: Mapping[str, Mapping[str, Any]], files: Iterable[str]) -> list[str]:

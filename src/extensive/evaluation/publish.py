@@ -9,10 +9,10 @@ import pandas as pd
 from extensive.errors import InputError
 from extensive.evaluation.claims import CLAIMS, SEEDS_COLUMNS, markdown, read_claims
 from extensive.evaluation.predictions import FOLDER as PREDICTIONS
-from extensive.evaluation.predictions import errors_table, gathered, model_and_set, write_predictions
+from extensive.evaluation.predictions import errors_table, gathered, model_and_set, taught_models, write_predictions
 from extensive.evaluation.tables import read_table
 from extensive.evaluation.timed_weights import check_timed_weights
-from extensive.io import atomic_path, read_json, write_text
+from extensive.io import atomic_path, write_text
 
 # What is published of a run, by folder. Labels are published by the reference stage, which owns the archive.
 PATTERNS = {
@@ -114,7 +114,7 @@ def write_errors(published: Path) -> Path:
 def claims_page(claims: str | Path) -> str:
     """Text of docs/claims.md: the claims table, and what other seeds gave where that was studied.
 
-    Networks that learned from labels by other networks are named above it.
+    Networks that learned from labels by other networks are named above it, together with these.
     """
     other = Path(claims).with_name("claims-seeds.csv")
     seeds = read_table(other, SEEDS_COLUMNS) if other.is_file() else None
@@ -123,13 +123,3 @@ def claims_page(claims: str | Path) -> str:
         f"- `{model}` learned from labels that are not DFT's but by {'; '.join(by)}." for model, by in taught.items()
     ]
     return PAGE + "".join(f"{line}\n" for line in said) + "\n" * bool(said) + markdown(read_claims(claims), seeds)
-
-
-def taught_models(folder: Path) -> dict[str, list[str]]:
-    """Teachers of each model of a run, or of what is published, that learned from labels by trained networks."""
-    found = {}
-    for file in sorted(folder.glob("*.json")):
-        teachers = (read_json(file).get("metadata") or {}).get("teachers")
-        if teachers:
-            found[file.stem] = list(teachers)
-    return found

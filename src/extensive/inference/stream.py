@@ -7,7 +7,6 @@ operations on small images. The atoms of the next strip are made while the block
 
 import collections
 import contextlib
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +23,7 @@ from extensive.inference.blocks import BlockEngine, Grid, torch_threads
 from extensive.inference.sources import Source
 from extensive.inference.strips import Checkpoint, Strip, strips
 from extensive.io import digest
+from extensive.memory import peak_resident_GiB
 from extensive.models.equilibration import total_energy
 
 # Width (pixels) of the bins that atoms of a strip are sorted into; a block takes whole bins.
@@ -212,9 +212,6 @@ def _block_sums(engine: BlockEngine, grid: Grid, atoms: StripAtoms, shape: tuple
 
 
 def peak_memory_GiB(device: torch.device | str = "cpu") -> float:
-    """Largest resident memory of this process so far, plus the GPU's where one is used."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = peak if sys.platform == "darwin" else peak * 1024
-    if torch.device(device).type == "cuda":
-        peak += torch.cuda.max_memory_allocated()
-    return peak / 2**30
+    """Largest resident memory of this process so far (GiB), plus the GPU's where one is used."""
+    on_gpu = torch.cuda.max_memory_allocated() / 2**30 if torch.device(device).type == "cuda" else 0.0
+    return peak_resident_GiB() + on_gpu

@@ -10,7 +10,6 @@ moment; a kill loses the structure being worked on and nothing else.
 import argparse
 import collections
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from extensive import keys
 from extensive.config import load_config
 from extensive.config.plan import seed_of
 from extensive.errors import InputError
+from extensive.memory import peak_resident_GiB
 from extensive.paths import LABELS, archive_folder, repository_root
 from extensive.reference import convergence
 from extensive.reference.archive import Archive, add_labels, locked, read_labels
@@ -246,11 +246,6 @@ def run_workers(count: int, arguments: list[str], hours: float = float("inf")) -
     return max(code for code in codes if code is not None)
 
 
-def memory_GiB() -> float:
-    """Memory that this process holds at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Command line; see the module's text."""
     parser = argparse.ArgumentParser(description="Grow the archive of DFT labels; stop and restart at will.")
@@ -287,7 +282,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         end = time.monotonic() + options.hours * 3600
         while time.monotonic() < end and grower.run_one(tuple(options.kinds)):
-            if SUPERVISED in os.environ and memory_GiB() > LARGEST_GIB:
+            if SUPERVISED in os.environ and peak_resident_GiB() > LARGEST_GIB:
                 return GROWN
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
