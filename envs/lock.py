@@ -45,7 +45,8 @@ def solve_file(path: Path, channels: str = "https://conda.anaconda.org") -> list
     return asyncio.run(
         solve(
             sources=[Channel(name, where) for name in names],
-            specs=[match_spec(entry) for entry in environment["dependencies"]],
+            # What pip is to install beside them is a mapping.
+            specs=[match_spec(entry) for entry in environment["dependencies"] if isinstance(entry, str)],
             platforms=[PLATFORM, "noarch"],
             virtual_packages=virtual,
         )

@@ -79,7 +79,8 @@ def test_what_was_learned_from_is_predicted_only_when_asked_for(workflow_copy):
 def test_peers_are_compared_only_when_asked_for(workflow_copy):
     assert "peer_mace" not in workflow_copy.planned(preset="config")
     planned = workflow_copy.planned("--cores", "2", "peers", preset="config")
-    assert planned["peer_mace"] == planned["peers_compared"] == planned["figure_peers"] == 1
+    assert planned["peer_mace"] == 2
+    assert planned["peer_uf3"] == planned["peer_snap"] == planned["peers_compared"] == planned["figure_peers"] == 1
 
 
 @pytest.mark.medium

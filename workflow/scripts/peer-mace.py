@@ -1,8 +1,11 @@
-"""Train a small MACE model on the labels that the networks learn from."""
+"""Train a MACE model on the labels that the networks learn from."""
 
-from extensive.io import read_json, read_structures
+from pathlib import Path
+
+from extensive.io import read_json, read_structures, write_json
 from extensive.keys import STRUCTURE_ID, TRAIN, VALIDATION
 from extensive.peers import mace
+from extensive.peers.sheets import timed
 from logged import logged
 
 with logged(snakemake, append=True):
@@ -12,4 +15,7 @@ with logged(snakemake, append=True):
     }
     params = snakemake.params
     parts = [[structures[name] for name in splits[part] if name in structures] for part in (TRAIN, VALIDATION)]
-    mace.train(*parts, params.settings, params.folder, snakemake.output.model, params.seed, snakemake.threads)
+    record = Path(params.folder) / "seconds.json"
+    with timed(record, snakemake.threads):
+        mace.train(*parts, params.settings, params.folder, snakemake.output.model, params.seed, snakemake.threads)
+    write_json(snakemake.output.training, read_json(record))

@@ -1,27 +1,33 @@
-"""Time and judge the network and the baselines in one run."""
+"""Time and judge the networks and the baselines in one run."""
+
+from pathlib import Path
 
 from extensive.io import atomic_path, read_json, read_structures, write_json
 from extensive.keys import STRUCTURE_ID, TRAIN
 from extensive.models import load_model
 from extensive.peers import compare
+from extensive.peers.networks import training_of
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
 from extensive.timing.networks import timing_cell, weights_of
 from logged import logged
 
+
+def by_name(paths: list[str], ending: str = "") -> dict[str, str]:
+    """Files by what they are of."""
+    return {Path(path).stem.removesuffix(ending): path for path in paths}
+
+
 with logged(snakemake, append=True):
-    params, output = snakemake.params, snakemake.output
-    splits = read_json(snakemake.input.splits)
-    structures = {
-        atoms.info[STRUCTURE_ID]: atoms for path in snakemake.input.structures for atoms in read_structures(path)
-    }
+    given, params, output = snakemake.input, snakemake.params, snakemake.output
+    splits = read_json(given.splits)
+    structures = {atoms.info[STRUCTURE_ID]: atoms for path in given.structures for atoms in read_structures(path)}
     members = {
         part: [structures[name] for name in splits[part] if name in structures] for part in [TRAIN, *params.sets]
     }
     training = members.pop(TRAIN)
     rows, accuracy, stopped = compare.compare(
-        snakemake.input.model,
-        snakemake.input.mace,
+        compare.Files(by_name(given.models), by_name(given.mace), **params.fits),
         timing_cell(params.cell, params.seed),
         training,
         members,
@@ -30,8 +36,10 @@ with logged(snakemake, append=True):
         report=print,
     )
     write_timings(output.timings, rows)
-    for table, path in ((accuracy, output.accuracy), (compare.summary(rows, accuracy), output.summary)):
+    trainings = {name: training_of(path) for name, path in by_name(given.descriptions).items()}
+    trainings |= {name: read_json(path) for name, path in by_name(given.trainings, "-training").items()}
+    for table, path in ((accuracy, output.accuracy), (compare.summary(rows, accuracy, trainings), output.summary)):
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-    weights = weights_of([snakemake.input.model])
+    weights = weights_of(given.models)
     write_json(output.hardware, {**hardware_record(), "weights": weights, "went no further": stopped})

@@ -1,7 +1,9 @@
-"""Price and accuracy of the network beside the baselines: the same cores, the same sheets, the same test sets."""
+"""Price and accuracy of the networks beside the baselines: the same cores, the same sheets, the same test sets."""
 
+import math
 import resource
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,19 @@ import psutil
 from ase import Atoms
 
 from extensive import keys
-from extensive.inference import Engine, RepeatedSource, stream_energy
 from extensive.inference.blocks import torch_threads
 from extensive.peers import mace, tersoff
+from extensive.peers.lammps import Lammps
+from extensive.peers.networks import Network, Prepare
+from extensive.peers.snap import Snap
+from extensive.peers.uf3 import UF3
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import CELLS_IN_MEMORY, Timing, cells_of_atoms, median_seconds, supercell_of_cells
 
-EDNN, EDNN_FORCES = "ednn", "ednn-forces"
-# Molecular-dynamics steps that are timed together where a single one is too short for the clock.
-STEPS = 20
+# A method's name says what was timed: energy alone, or with this the forces too. LAMMPS always computes both.
+WITH_FORCES = "+forces"
+# Molecular-dynamics steps that are timed together where a single one is too short for the clock, for about so long.
+STEPS, RUN_S = 20, 2.0
 # Share of the free memory that a baseline may take: without a bound the system would end the whole job.
 MEMORY_SHARE = 0.85
 
@@ -35,65 +41,76 @@ class Settings:
     budget_s: float
 
 
-Prepare = Callable[[Atoms, int], Callable[[], object]]  # (cell, copies) to a call that is timed
+@dataclass(frozen=True)
+class Files:
+    """Trained models by name, and the files of the potentials that LAMMPS reads; None for one that is left out."""
+
+    networks: Mapping[str, str | Path]
+    mace: Mapping[str, str | Path]
+    uf3: tuple[str | Path, str | Path] | None = None
+    snap: tuple[str | Path, str | Path] | None = None
 
 
-def ednn_energy(engine: Engine) -> Prepare:
-    """Energy by the engine, as `extensive sheet` and the scaling figure take it."""
-
-    def prepare(cell: Atoms, n_cells: int) -> Callable[[], object]:
-        nx, ny = supercell_of_cells(n_cells)
-        if n_cells <= CELLS_IN_MEMORY:
-            atoms = cell.repeat((nx, ny, 1))
-            return lambda: engine.energy(atoms)
-        return lambda: stream_energy(engine, RepeatedSource(cell, nx, ny))
-
-    return prepare
+Measure = Callable[[Atoms, int], tuple[float, int]]  # (cell, copies) to median seconds and the number of repeats
 
 
-def energy_and_forces(potential: Any) -> Prepare:
-    """Energy and forces of a structure in memory, neighbours or image and all."""
+def calls(prepare: Prepare, settings: Settings) -> Measure:
+    """Time calls in this process, on the threads that the settings say."""
+
+    def measure(cell: Atoms, n_cells: int) -> tuple[float, int]:
+        call = prepare(cell, n_cells)
+        with torch_threads(settings.threads):
+            warmup = 2 if n_cells <= CELLS_IN_MEMORY else 1
+            return median_seconds(call, settings.repeats, warmup, budget_s=settings.budget_s)
+
+    return measure
+
+
+def in_memory(evaluate: Callable[[Atoms], object]) -> Prepare:
+    """Evaluate a structure in memory, neighbours or image and all."""
 
     def prepare(cell: Atoms, n_cells: int) -> Callable[[], object]:
         atoms = cell.repeat((*supercell_of_cells(n_cells), 1))
-        return lambda: potential.energy_and_forces(atoms)
+        return lambda: evaluate(atoms)
 
     return prepare
 
 
-def dynamics(potential: tersoff.Tersoff) -> Prepare:
-    """Steps of molecular dynamics, as empirical potentials are used."""
+def dynamics(potential: Lammps, settings: Settings) -> Measure:
+    """Time steps of molecular dynamics, as LAMMPS is used, on as many processes as others have threads."""
+    per_atom_s = 0.0  # of the size before: one step of a large sheet is long enough for the clock
 
-    def prepare(cell: Atoms, n_cells: int) -> Callable[[], object]:
-        potential.load(cell.repeat((*supercell_of_cells(n_cells), 1)))
-        return lambda: potential.step(STEPS)
+    def measure(cell: Atoms, n_cells: int) -> tuple[float, int]:
+        nonlocal per_atom_s
+        atoms = cell.repeat((*supercell_of_cells(n_cells), 1))
+        expected = max(per_atom_s * len(atoms), 1e-9)
+        steps = max(1, min(STEPS, int(RUN_S / expected)))
+        repeats = max(1, min(settings.repeats, math.ceil(settings.budget_s / (expected * steps))))
+        found = potential.step_seconds(atoms, steps, repeats, settings.threads, 10 * settings.budget_s)
+        per_atom_s = statistics.median(found) / len(atoms)
+        return statistics.median(found), repeats
 
-    return prepare
+    return measure
 
 
-def time_method(method: str, prepare: Prepare, cell: Atoms, settings: Settings) -> tuple[list[Timing], str]:
+def time_method(method: str, measure: Measure, cell: Atoms, settings: Settings) -> tuple[list[Timing], str]:
     """Timings of ever larger sizes, and why it went no further ('' where it went all the way)."""
     rows: list[Timing] = []
-    steps = STEPS if method in tersoff.POTENTIALS else 1
     for n_cells in sorted(settings.cells):
         n_atoms = len(cell) * n_cells
         if rows and rows[-1].seconds * n_atoms / rows[-1].n_atoms > settings.budget_s:
             return rows, f"{n_atoms} atoms would take longer than {settings.budget_s:g} s"
         try:
-            call = prepare(cell, n_cells)
-            with torch_threads(settings.threads):
-                warmup = 2 if n_cells <= CELLS_IN_MEMORY else 1
-                seconds, done = median_seconds(call, settings.repeats, warmup, budget_s=settings.budget_s)
+            seconds, done = measure(cell, n_cells)
         except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
+            said = str(error)
+            if isinstance(error, RuntimeError) and "memory" not in said and not said.startswith("more time"):
                 raise
-            return rows, f"{n_atoms} atoms need more memory than there is"
+            needs = said if said.startswith("more time") else "more memory than there is"
+            return rows, f"{n_atoms} atoms need {needs}"
         rows.append(
-            Timing(
-                method, "cpu", cells_of_atoms(n_atoms), n_atoms, seconds / steps, done, settings.threads,
-                hardware_label(),
-            )
-        )  # fmt: skip
+            Timing(method, "cpu", cells_of_atoms(n_atoms), n_atoms, seconds, done, settings.threads, hardware_label())
+        )
     return rows, ""
 
 
@@ -113,7 +130,7 @@ class bounded_memory:
 def accuracy(
     method: str,
     potential: Any,
-    sets: dict[str, list[Atoms]],
+    sets: Mapping[str, list[Atoms]],
     references_eV: dict[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows (keys.ACCURACY_COLUMNS) for every set. `references_eV` are added for each atom; of a potential that lacks
@@ -121,6 +138,8 @@ def accuracy(
     """
     rows = []
     for name, structures in sets.items():
+        if name in getattr(potential, "left_out", ()):
+            continue
         known = [
             atoms for atoms in structures if set(atoms.symbols) <= set(getattr(potential, "elements", atoms.symbols))
         ]
@@ -137,41 +156,49 @@ def accuracy(
     return rows
 
 
-def summary(timings: Iterable[Timing], found: pd.DataFrame) -> pd.DataFrame:
-    """One row for each method: microseconds per atom at each size, and errors on each set."""
+def summary(
+    timings: Iterable[Timing], found: pd.DataFrame, trainings: Mapping[str, Mapping[str, Any]] | None = None
+) -> pd.DataFrame:
+    """One row for each potential: microseconds per atom at each size, errors on each set, seconds of its training.
+
+    Of the energy alone and with forces; both are the same for what LAMMPS evaluates. Trainings are by name, of what was
+    trained here.
+    """
     times = pd.DataFrame([vars(row) for row in timings])
     times["microseconds_per_atom"] = 1e6 * times["seconds"] / times["n_atoms"]
-    wide = times.pivot(index="method", columns="n_atoms", values="microseconds_per_atom")
-    wide.columns = [f"microseconds_per_atom_{size}" for size in wide.columns]
-    methods = list(dict.fromkeys(times["method"]))
-    for column, name in (
-        ("count", "count"),
-        ("mae_meV_per_atom", "mae_meV_per_atom"),
-        (keys.FORCES_COLUMN, keys.FORCES_COLUMN),
-    ):
+    base = times["method"].str.removesuffix(WITH_FORCES)
+    # What has no row of its own with forces has them in the one that it has.
+    both = times.assign(method=base)[(times["method"] != base) | ~base.isin(base[times["method"] != base])]
+    parts = []
+    for rows, ending in ((times[times["method"] == base], ""), (both, "_with_forces")):
+        wide = rows.pivot(index="method", columns="n_atoms", values="microseconds_per_atom")
+        wide.columns = [f"microseconds_per_atom_{size}{ending}" for size in wide.columns]
+        parts.append(wide)
+    for column in ("count", "mae_meV_per_atom", keys.FORCES_COLUMN):
         errors = found.pivot(index="method", columns="set", values=column)
-        errors.columns = [f"{name}_{part}" for part in errors.columns]
-        wide = wide.join(errors, how="left")
-    return wide.reindex(methods).reset_index()
+        errors.columns = [f"{column}_{part}" for part in errors.columns]
+        parts.append(errors)
+    trained = pd.DataFrame.from_dict(dict(trainings or {}), orient="index", columns=["seconds", "cores"])
+    parts.append(trained.add_prefix("training_"))
+    wide = pd.concat(parts, axis=1).reindex(list(dict.fromkeys(base)))
+    return wide.rename_axis("method").reset_index()
 
 
 def compare(
-    model: str | Path,
-    mace_model: str | Path,
+    files: Files,
     cell: Atoms,
     training: Sequence[Atoms],
-    sets: dict[str, list[Atoms]],
+    sets: Mapping[str, list[Atoms]],
     settings: Settings,
     load: Callable[[str | Path], Any],
     report: Callable[[str], None] = print,
 ) -> tuple[list[Timing], pd.DataFrame, dict[str, str]]:
-    """Timings, accuracies and, by method, why it went no further. `load` reads the network's model."""
-    potential = load(model)
-    fast, exact = (Engine(potential, dtype, "cpu", settings.threads) for dtype in ("auto", "float32"))
+    """Timings, accuracies and, by method, why it went no further. `load` reads a network's model."""
     rows, found, stopped = [], [], {}
 
-    def add(method: str, prepare: Prepare) -> None:
-        timed, reason = time_method(method, prepare, cell, settings)
+    def add(method: str, measure: Measure, sizes: Sequence[int] | None = None) -> None:
+        taken = Settings(sizes or settings.cells, settings.threads, settings.repeats, settings.budget_s)
+        timed, reason = time_method(method, measure, cell, taken)
         rows.extend(timed)
         for row in timed:
             report(f"{method}: {row.n_atoms} atoms, {1e6 * row.seconds / row.n_atoms:.3g} microseconds per atom")
@@ -179,18 +206,27 @@ def compare(
             stopped[method] = reason
             report(f"{method}: {reason}")
 
-    add(EDNN, ednn_energy(fast))
-    add(EDNN_FORCES, energy_and_forces(exact))
-    found += accuracy(EDNN_FORCES, exact, sets)
+    for name, model in files.networks.items():
+        network = Network(load(model), settings.threads)
+        add(name, calls(network.energy, settings), network.sizes)
+        add(name + WITH_FORCES, calls(in_memory(network.energy_and_forces), settings), network.sizes)
+        found += accuracy(name, network, sets)
     for method in tersoff.POTENTIALS:
-        baseline = tersoff.Tersoff(method, settings.threads)
-        add(method, dynamics(baseline))
+        baseline = tersoff.Tersoff(method)
+        add(method, dynamics(baseline, settings))
         known = [atoms for atoms in training if set(atoms.symbols) <= set(baseline.elements)]
         if known:
             energies = [baseline.energy_and_forces(atoms)[0] for atoms in known]
             found += accuracy(method, baseline, sets, tersoff.reference_energies(known, energies))
+    for potential, own in ((UF3, files.uf3), (Snap, files.snap)):
+        if own:
+            fitted = potential(*own)
+            add(fitted.name, dynamics(fitted, settings))
+            found += accuracy(fitted.name, fitted, sets)
     with bounded_memory(), torch_threads(settings.threads):
-        other = mace.Mace(mace_model)
-        add(mace.NAME, energy_and_forces(other))
-        found += accuracy(mace.NAME, other, sets)
+        for name, model in files.mace.items():
+            other = mace.Mace(model)
+            add(name, calls(in_memory(other.energy), settings))
+            add(name + WITH_FORCES, calls(in_memory(other.energy_and_forces), settings))
+            found += accuracy(name, other, sets)
     return rows, pd.DataFrame(found, columns=list(keys.ACCURACY_COLUMNS)), stopped

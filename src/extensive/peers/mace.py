@@ -1,4 +1,4 @@
-"""A small MACE model (Batatia and others, NeurIPS 2022), trained by its own program on the same labels."""
+"""MACE models (Batatia and others, NeurIPS 2022), trained by their own program on the same labels."""
 
 import os
 import subprocess
@@ -10,26 +10,16 @@ from typing import Any
 
 import ase.io
 import numpy as np
+import torch
 from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path
+from extensive.peers.sheets import with_height
 
+# Of the program's files; a configuration may have several models, each in its own folder.
 NAME = "mace"
-# Periodic images across the sheet are further apart than any cutoff.
-HEIGHT_A = 20.0
-
-
-def _sheet(atoms: Atoms) -> Atoms:
-    """A copy with what MACE needs: a cell with a height, and nothing but the labels."""
-    cell = atoms.cell.array.copy()
-    cell[2] = 0.0, 0.0, HEIGHT_A
-    sheet = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=(True, True, False))
-    if keys.REF_ENERGY in atoms.info:
-        sheet.info[keys.REF_ENERGY] = float(atoms.info[keys.REF_ENERGY])
-        sheet.arrays[keys.REF_FORCES] = atoms.arrays[keys.REF_FORCES].copy()
-    return sheet
 
 
 def command(settings: dict[str, Any], folder: Path, seed: int) -> list[str]:
@@ -70,7 +60,7 @@ def train(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, structures in (("train", training), ("validation", validation)):
-        ase.io.write(folder / f"{name}.xyz", [_sheet(atoms) for atoms in structures], format="extxyz")
+        ase.io.write(folder / f"{name}.xyz", [with_height(atoms) for atoms in structures], format="extxyz")
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with (folder / "output.txt").open("a") as output:
         status = subprocess.run(
@@ -93,8 +83,19 @@ class Mace:
 
             self._calculator = MACECalculator(model_paths=str(model), device="cpu", default_dtype="float32")
 
+    def energy(self, atoms: Atoms) -> float:
+        """Energy (eV) alone, without the derivative that the calculator always takes."""
+        model = self._calculator.models[0]
+        batch = self._calculator._atoms_to_batch(with_height(atoms)).to_dict()
+        numbers = next(model.parameters()).dtype
+        batch = {
+            key: value.to(numbers) if torch.is_tensor(value) and value.is_floating_point() else value
+            for key, value in batch.items()
+        }
+        with torch.no_grad():
+            return float(model(batch, compute_force=False)["energy"])
+
     def energy_and_forces(self, atoms: Atoms) -> tuple[float, np.ndarray]:
         """Energy (eV) and forces (N, 3) (eV/Angstrom)."""
-        sheet = _sheet(atoms)
-        self._calculator.calculate(sheet, ["energy", "forces"])
+        self._calculator.calculate(with_height(atoms), ["energy", "forces"])
         return float(self._calculator.results["energy"]), self._calculator.results["forces"]
