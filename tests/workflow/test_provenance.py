@@ -12,7 +12,7 @@ LABELS = {"label_chunk", "label_chunk_mpi", "audit", "convergence_labels", "phys
 DFT_TIMINGS = {"timing_dft", "timing_dft_mpi"}
 # Of people's commands, of the driver alone, or what only passes names on.
 USED_BY_NO_RULE = re.compile(
-    r"cli/.*|config/(plan|reference_page|provenance)|reference/label|inference/calculator|(\w+/)?__init__"
+    r"cli/.*|config/(plan|reference_page|provenance)|reference/label|inference/(calculator|pixels)|training/cells|(\w+/)?__init__"
 )
 
 

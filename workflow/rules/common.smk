@@ -231,3 +231,22 @@ wildcard_constraints:
 
 localrules:
     all,
+
+
+def peer_models(wildcards) -> dict:
+    """Weights of the networks that are compared, what is said of their trainings, and what bfloat16 rounds of them."""
+    for name in PEERS["models"]:
+        if name not in MODELS:
+            raise WorkflowError(
+                f"peers.models: {name!r} is not among models of sheets; there are {', '.join(MODELS)}"
+            )
+    return {
+        "models": [result(f"models/{name}.pt") for name in PEERS["models"]],
+        "descriptions": [result(f"models/{name}.json") for name in PEERS["models"]],
+        "rounding": [result(f"models/{name}-rounding.json") for name in PEERS["models"] if name in FUSED],
+    }
+
+
+def peer_labels(wildcards) -> list[str]:
+    """Labels by DFT that the first of the compared networks learns from, or is validated on: baselines do so too."""
+    return [result(f"reference/{name}.extxyz") for name in given_to(PEERS["models"][0]) if name not in TAUGHT]

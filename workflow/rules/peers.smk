@@ -9,20 +9,6 @@ FITS = {
 }
 
 
-def peer_models(wildcards) -> dict:
-    """Weights of the networks that are compared, what is said of their trainings, and what bfloat16 rounds of them."""
-    for name in PEERS["models"]:
-        if name not in MODELS:
-            raise WorkflowError(
-                f"peers.models: {name!r} is not among models of sheets; there are {', '.join(MODELS)}"
-            )
-    return {
-        "models": [result(f"models/{name}.pt") for name in PEERS["models"]],
-        "descriptions": [result(f"models/{name}.json") for name in PEERS["models"]],
-        "rounding": [result(f"models/{name}-rounding.json") for name in PEERS["models"] if name in FUSED],
-    }
-
-
 rule peers:
     input:
         result("figures/peers.png"),
@@ -31,7 +17,7 @@ rule peers:
 
 rule peer_mace:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
+        structures=peer_labels,
         splits=result("splits.json"),
         code=code("peer-mace.py"),
     output:
@@ -62,7 +48,7 @@ rule peer_mace:
 
 rule peer_uf3:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
+        structures=peer_labels,
         splits=result("splits.json"),
         code=code("peer-uf3.py"),
     output:
@@ -89,7 +75,7 @@ rule peer_uf3:
 
 rule peer_snap:
     input:
-        structures=expand(result("reference/{dataset}.extxyz"), dataset=GIVEN),
+        structures=peer_labels,
         splits=result("splits.json"),
         code=code("peer-snap.py"),
     output:
