@@ -63,8 +63,9 @@ def test_the_engine_whole_and_streamed(monkeypatch):
     atoms = timing_cell((40, 24), 1)
     expected = Engine(load_model(MODELS / "ednn")).energy(atoms)
     engine = Engine(load_model(MODELS / "ednn", NAME), device=NAME, block_px=64)
-    assert engine.direct_energy(atoms) == pytest.approx(expected, abs=1e-3)
-    assert stream.stream_energy(engine, AtomsSource(atoms)).energy_eV == pytest.approx(expected, abs=1e-3)
+    rounding = 3e-6 * len(atoms)  # eV; processors sum convolutions in other orders
+    assert engine.direct_energy(atoms) == pytest.approx(expected, abs=rounding)
+    assert stream.stream_energy(engine, AtomsSource(atoms)).energy_eV == pytest.approx(expected, abs=rounding)
 
 
 EQUILIBRATED = {"edge_charge_e": -0.3, "augmentation": {"rotation_deg": 60.0}}

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
-import yaml
 
 from extensive import keys
-from extensive.config import complete_config, merged
+from extensive.config import complete_config, load_config
 from extensive.errors import InputError
 from extensive.evaluation import studies
 from extensive.figures import ablation, calibration, context
@@ -109,11 +108,8 @@ def test_a_study_that_makes_no_model_is_named(wrong, message):
 @pytest.mark.medium
 def test_presets_name_models_that_exist():
     folder = repository_root() / "config"
-    default = yaml.safe_load((folder / "config.yaml").read_text())
     for preset in sorted(folder.glob("*.yaml")):
-        given = yaml.safe_load(preset.read_text())
-        # One without a name or without structures changes keys of the preset before it, as Snakemake merges them.
-        config = complete_config(given if {"run", "structures"} <= set(given) else merged(default, given))
+        config = load_config(preset)
         if config["models"]:
             studies.members(config)
 

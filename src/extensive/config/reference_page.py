@@ -12,7 +12,8 @@ Made from `src/extensive/config/schema.yaml` by `python -m extensive.config.refe
 Lengths in Angstrom, energies in eV, times in seconds unless the name says otherwise.
 `config.yaml` is the default preset, `smoke.yaml` runs every stage in minutes, `paper.yaml` computes all from
 scratch on a cluster. Name a preset with `--configfile config/smoke.yaml`, or change a single key with
-`--config seed=7`; a second file after the first, as `larger-dft.yaml`, changes some keys of the preset.
+`--config seed=7`. A file of your own may name a preset as its `base` and say only what it changes, as
+`larger-dft.yaml` does.
 
 | key | type | default | meaning |
 |---|---|---|---|
