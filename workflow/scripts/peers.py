@@ -1,22 +1,14 @@
 """Time and judge the networks and the baselines in one run."""
 
-from pathlib import Path
-
 from extensive.io import atomic_path, read_json, read_structures, write_json
 from extensive.keys import STRUCTURE_ID, TRAIN
 from extensive.models import load_model
 from extensive.peers import compare
-from extensive.peers.networks import training_of
+from extensive.peers.networks import by_name, training_of
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
 from extensive.timing.networks import timing_cell, weights_of
 from logged import logged
-
-
-def by_name(paths: list[str], ending: str = "") -> dict[str, str]:
-    """Files by what they are of."""
-    return {Path(path).stem.removesuffix(ending): path for path in paths}
-
 
 with logged(snakemake, append=True):
     given, params, output = snakemake.input, snakemake.params, snakemake.output

@@ -1,6 +1,6 @@
 """The configuration's own networks, each as fast as it can be had: energy alone, and energy with forces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ class Network:
             return self._exact.energy_and_forces(atoms)
         energies, forces = self._potential.energies_and_forces([atoms])
         return float(energies[0]), forces[0]
+
+
+def by_name(paths: Iterable[str], ending: str = "") -> dict[str, str]:
+    """Files by what they are of: their names without the suffix and, where they have it, the `ending`."""
+    return {Path(path).stem.removesuffix(ending): path for path in paths}
 
 
 def training_of(description: str | Path) -> dict[str, Any]:
