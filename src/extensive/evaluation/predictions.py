@@ -117,7 +117,8 @@ def errors_table(folder: str | Path) -> pd.DataFrame:
     """
     taught = taught_models(Path(folder).parent / MODELS)
     rows = []
-    for file in sorted(Path(folder).glob("*.csv")):
+    # A killed writer may have left a file whose name begins with a dot.
+    for file in sorted(Path(folder).glob("[!.]*.csv")):
         teachers = teachers_of(file.stem, taught)
         named = {"teachers": "; ".join(teachers)} if teachers else {}
         for part in dict.fromkeys(read_table(file, (SET_COLUMN,))[SET_COLUMN]):
@@ -135,7 +136,7 @@ def errors_table(folder: str | Path) -> pd.DataFrame:
 def taught_models(folder: Path) -> dict[str, list[str]]:
     """Teachers of each model of a run's `folder`, or of what is published, that learned from labels by networks."""
     found = {}
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted(folder.glob("[!.]*.json")):
         teachers = (read_json(file).get("metadata") or {}).get("teachers")
         if teachers:
             found[file.stem] = list(teachers)
