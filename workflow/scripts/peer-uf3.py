@@ -1,15 +1,12 @@
 """Fit a UF3 potential to the labels that the networks learn from."""
 
-from extensive.io import read_json, read_structures
-from extensive.keys import STRUCTURE_ID, TRAIN
+from extensive.keys import TRAIN
 from extensive.peers import uf3
-from extensive.peers.sheets import timed
+from extensive.peers.sheets import structures_of, timed
 from logged import logged
 
 with logged(snakemake):
-    members = set(read_json(snakemake.input.splits)[TRAIN])
-    structures = [atoms for path in snakemake.input.structures for atoms in read_structures(path)]
-    training = [atoms for atoms in structures if atoms.info[STRUCTURE_ID] in members]
+    training = structures_of(snakemake.input.splits, snakemake.input.structures, [TRAIN])[TRAIN]
     output = snakemake.output
     with timed(output.training, snakemake.threads):
         uf3.train(training, snakemake.params.settings, output.potential, output.model)

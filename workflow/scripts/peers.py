@@ -1,10 +1,11 @@
 """Time and judge the networks and the baselines in one run."""
 
-from extensive.io import atomic_path, read_json, read_structures, write_json
-from extensive.keys import STRUCTURE_ID, TRAIN
+from extensive.io import atomic_path, read_json, write_json
+from extensive.keys import TRAIN
 from extensive.models import load_model
 from extensive.peers import compare
 from extensive.peers.networks import by_name, training_of
+from extensive.peers.sheets import structures_of
 from extensive.timing.hardware import hardware_record
 from extensive.timing.measure import write_timings
 from extensive.timing.networks import timing_cell, weights_of
@@ -12,11 +13,7 @@ from logged import logged
 
 with logged(snakemake, append=True):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
-    splits = read_json(given.splits)
-    structures = {atoms.info[STRUCTURE_ID]: atoms for path in given.structures for atoms in read_structures(path)}
-    members = {
-        part: [structures[name] for name in splits[part] if name in structures] for part in [TRAIN, *params.sets]
-    }
+    members = structures_of(given.splits, given.structures, [TRAIN, *params.sets])
     training = members.pop(TRAIN)
     rows, accuracy, stopped = compare.compare(
         compare.Files(by_name(given.models), by_name(given.mace), **params.fits),

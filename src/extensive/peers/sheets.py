@@ -2,16 +2,23 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ase import Atoms
 
 from extensive import keys
-from extensive.io import read_json, write_json
+from extensive.io import read_json, read_structures, write_json
 
 # Periodic images across the sheet are further apart than any cutoff.
 HEIGHT_A = 20.0
+
+
+def structures_of(splits: str | Path, files: Iterable[str | Path], parts: Iterable[str]) -> dict[str, list[Atoms]]:
+    """Structures of each of the sets `parts` of a splits file, in its order, those that the `files` have."""
+    members = read_json(splits)
+    known = {atoms.info[keys.STRUCTURE_ID]: atoms for file in files for atoms in read_structures(file)}
+    return {part: [known[name] for name in members[part] if name in known] for part in parts}
 
 
 def with_height(atoms: Atoms) -> Atoms:
