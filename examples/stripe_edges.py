@@ -23,7 +23,8 @@ from ase import Atoms
 from extensive import Calculator
 from extensive.config import complete_config
 from extensive.keys import REF_ENERGY, SUPERCELL
-from extensive.reference.calculation import Labeller, prepare_serial_process
+from extensive.reference.calculation import Labeller
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.settings import DFTSettings
 from extensive.structures.lattices import graphene
 

@@ -19,7 +19,8 @@ from extensive.config import complete_config
 from extensive.io import write_structures
 from extensive.reference import arithmetic, bands, blocked, calculation, electrostatics
 from extensive.reference.archive import read_labels
-from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
+from extensive.reference.calculation import LabelFailed, Labeller
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.chunks import Store, label_chunk
 from extensive.reference.settings import DFTSettings
 from extensive.structures.datasets import generate_dataset

@@ -5,7 +5,8 @@ import pandas as pd
 from extensive.io import atomic_path
 from extensive.reference import audit
 from extensive.reference.archive import Archive
-from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
+from extensive.reference.calculation import LabelFailed, Labeller
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.chunks import Store
 from extensive.reference.settings import DFTSettings
 from logged import logged

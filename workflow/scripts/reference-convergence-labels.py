@@ -3,7 +3,8 @@
 from extensive.io import read_structures, write_structures
 from extensive.reference import convergence
 from extensive.reference.archive import Archive
-from extensive.reference.calculation import LabelFailed, prepare_serial_process
+from extensive.reference.calculation import LabelFailed
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.chunks import Store
 from extensive.reference.settings import DFTSettings
 from logged import logged

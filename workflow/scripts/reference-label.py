@@ -3,7 +3,7 @@
 from extensive.io import read_structures, write_structures
 from extensive.reference import chunks
 from extensive.reference.archive import Archive
-from extensive.reference.calculation import prepare_serial_process
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.dynamics import Dynamics
 from extensive.reference.parallel import ParallelLabeller
 from extensive.reference.settings import DFTSettings

@@ -105,7 +105,7 @@ def label(
     from extensive.io import write_structures
     from extensive.paths import LABELS, repository_root
     from extensive.reference.archive import Archive
-    from extensive.reference.calculation import prepare_serial_process
+    from extensive.reference.calculator import prepare_serial_process
     from extensive.reference.chunks import Store, label_chunk, write_failures
     from extensive.reference.settings import DFTSettings, gpaw_version
     from extensive.structures.reading import read_any, without_isolated

@@ -13,8 +13,8 @@ from extensive.reference.electrostatics import one_process_poisson
 
 # 1: sums over the grid for each k-point, kept bands. 2: for all k-points together, orbitals' forces, atoms, Poisson.
 # 3: Poisson by transforms of real numbers; the mixer's memory of the coarser k-points (mixing.py).
-# 4: halves of symmetric products; single precision until the density is nearly converged.
-VERSION = 4
+# 4: halves of symmetric products; single precision until the density is nearly converged. 5: a start on a coarser grid.
+VERSION = 5
 REPLACEMENTS = (dense_products, kept_bands_only, all_directions_at_once, one_process_poisson)
 
 

@@ -135,11 +135,6 @@ def has_patches(basis: Any) -> bool:
     return getattr(basis, "_extensive_patches", (None, {}))[0] is basis.lfc
 
 
-def share_patches(basis: Any, other: Any) -> None:
-    """Let `basis` use the patches of `other`, of the same atoms and grid; k-points have no part in them."""
-    basis._extensive_patches = (basis.lfc, dict(other._extensive_patches[1]))
-
-
 def _patches(basis: Any) -> Patches:
     """The patches of `basis`, made anew after its atoms have moved (GPAW replaces its C object then)."""
     made_for, made = getattr(basis, "_extensive_patches", (None, {}))

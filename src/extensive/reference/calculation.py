@@ -1,12 +1,8 @@
 """One GPAW label: energy, forces, components and the record of how they were found."""
 
 import contextlib
-import ctypes
 import math
-import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,34 +10,20 @@ from ase import Atoms
 from ase.units import Ha
 
 from extensive.reference import arithmetic
-from extensive.reference.blocked import has_patches, set_precision, share_patches
-from extensive.reference.mixing import RoughStart, hand_over
+from extensive.reference.calculator import iterate
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.record import versions, with_label
-from extensive.reference.settings import (
-    DFTSettings,
-    check_sheet,
-    grid_shape,
-    kpoint_list,
-    with_vacuum,
-)
+from extensive.reference.settings import DFTSettings, check_sheet, grid_shape, with_vacuum
+from extensive.reference.start import begin
 
 # Tried after the settings' own mixer: slow, and converges where that does not.
 SAFE_MIXER = (0.05, 5, 50.0)
 SAFE_ITERATIONS = 300
 # Parts of GPAW's free energy must add up to it this closely.
 COMPONENT_TOLERANCE_EV = 1e-6
-# Density error (electrons per electron) at which the coarser k-points have done their part.
-COARSE_DENSITY_CONVERGENCE = 1e-3
-# Density error, in units of what counts as converged, above which iterations may be in single precision.
-NEARLY_CONVERGED = 2.0
-# The same in electrons per electron: below it single precision is not trusted, however tight convergence is.
-SINGLE_PRECISION_LIMIT = 1e-4
 # A structure whose atoms all moved less than this from the last one starts from the predicted density.
 LARGEST_STEP_A = 0.3
-# Options of glibc's `mallopt`: no blocks outside the heap, bytes at its end that are given back, bytes asked for.
-M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 
 class LabelFailed(Exception):
@@ -63,71 +45,6 @@ def is_of_the_structure(error: Exception) -> bool:
     if isinstance(error, ValueError):
         return "NaN" in str(error) or "infs or NaNs" in str(error)
     return isinstance(error, KohnShamConvergenceError | np.linalg.LinAlgError | Unphysical)
-
-
-def prepare_serial_process() -> None:
-    """Make this a serial, single-threaded GPAW process; call before the first import of GPAW.
-
-    A serial GPAW refuses to start under a launcher's variables; with one process per structure, threads only cost.
-    """
-    for name in ("PMIX_RANK", "PMI_RANK", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"):
-        os.environ.pop(name, None)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Let this process keep what it frees: arrays of the grid's size come and go a hundred times.
-
-    The C library gives large blocks back at once, and getting them anew, zeroed page by page, takes a fifth of a label.
-    """
-    allocator = getattr(ctypes.CDLL(None), "mallopt", None)
-    if allocator is not None:  # glibc; others have their own ways
-        for option, value in (
-            (M_MMAP_MAX, 0),
-            (M_TRIM_THRESHOLD, -1),
-            (M_TOP_PAD, 2**26),
-        ):
-            allocator(option, value)
-
-
-def new_calculator(
-    atoms: Atoms,
-    settings: DFTSettings,
-    mixer: Sequence[float],
-    max_iterations: int,
-    parallel: dict[str, Any] | None = None,
-    coarse: bool = False,
-) -> Any:
-    """A GPAW calculator for `atoms`; its grid and k-points fit cells of that shape and supercell only.
-
-    `parallel` is GPAW's split of the ranks that this process is one of, None where it is alone. `coarse`: with the
-    k-points that the density is first converged with, as far as it takes.
-    """
-    if parallel is None:
-        prepare_serial_process()
-    from gpaw import Mixer
-    from gpaw.new.ase_interface import GPAW
-
-    options: dict[str, Any] = {"mode": settings.mode}
-    if parallel is not None:
-        options["parallel"] = parallel
-    if settings.mode == "lcao":
-        options["basis"] = settings.basis
-    return GPAW(
-        **options,
-        xc=settings.xc,
-        gpts=grid_shape(atoms, settings),
-        kpts=kpoint_list(atoms, replace(settings, kpoints=settings.start_kpoints) if coarse else settings),
-        occupations={"name": settings.occupations, "width": settings.smearing_eV},
-        convergence={"density": COARSE_DENSITY_CONVERGENCE if coarse else settings.density_convergence},
-        # Rattled sheets have no point group, and a pristine one must not be sampled otherwise than they are.
-        symmetry={"point_group": False},
-        mixer=Mixer(*mixer),
-        maxiter=max_iterations,
-        txt=None,
-    )
 
 
 class Labeller:
@@ -225,71 +142,6 @@ class Labeller:
         """Drop the calculator and what was learnt from earlier structures."""
         self._calculator = None
         self._predictor.forget()
-
-
-def begin(
-    atoms: Atoms,
-    settings: DFTSettings,
-    mixer: Sequence[float],
-    max_iterations: int,
-    parallel: dict[str, Any] | None = None,
-) -> tuple[Any, int]:
-    """A calculator for `atoms` with a density to start from, and the number of iterations that finding it took.
-
-    The density is that of the coarser k-points where the settings name some and this process is alone, else of atoms.
-    """
-    sheet = with_vacuum(atoms, settings)
-    calculator = new_calculator(atoms, settings, mixer, max_iterations, parallel)
-    if settings.start_kpoints is None or parallel is not None:
-        calculator.create_new_calculation(sheet)
-        return calculator, 0
-    coarse = new_calculator(atoms, settings, mixer, max_iterations, coarse=True)
-    coarse.create_new_calculation(sheet)
-    rough = coarse.dft.scf_loop.hamiltonian.basis
-    set_precision(rough, np.float32)
-    iterations = iterate(coarse)
-    # What follows from the density alone is the same for both.
-    with _known_potential(coarse.dft):
-        calculator.create_new_calculation(sheet)
-    hand_over(coarse, calculator)
-    found, dft = coarse.dft.density, calculator.dft
-    dft.density.nt_sR.data[:] = found.nt_sR.data
-    dft.density.D_asii.data[:] = found.D_asii.data
-    if has_patches(rough):
-        basis = dft.scf_loop.hamiltonian.basis
-        set_precision(basis, np.float32)
-        share_patches(basis, rough)
-        limit = max(NEARLY_CONVERGED * settings.density_convergence, SINGLE_PRECISION_LIMIT)
-        dft.scf_loop.mixer = RoughStart(
-            dft.scf_loop.mixer,
-            limit * dft.density.nvalence,
-            lambda: set_precision(basis, np.float64),
-        )
-    return calculator, iterations
-
-
-@contextlib.contextmanager
-def _known_potential(dft: Any) -> Iterator[None]:
-    """Calculations that are set up inside begin with the potential and energies of `dft`, not with those of atoms."""
-    from gpaw.new.pot_calc import PotentialCalculator
-
-    own = PotentialCalculator.calculate_without_orbitals
-    PotentialCalculator.calculate_without_orbitals = lambda *args, **kwargs: (dft.potential, dft.energies, None)
-    try:
-        yield
-    finally:
-        PotentialCalculator.calculate_without_orbitals = own
-
-
-def iterate(calculator: Any) -> int:
-    """Run to self-consistency from the density that the calculation has; the number of iterations.
-
-    GPAW's own loop would set a new calculation up once more.
-    """
-    iterations = 0
-    for context in calculator.dft.iconverge(calculate_forces=calculator._calculate_forces):
-        iterations = context.niter
-    return iterations
 
 
 def _converge(calculator: Any, sheet: Atoms) -> dict[str, Any]:

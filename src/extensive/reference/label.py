@@ -28,7 +28,8 @@ from extensive.memory import peak_resident_GiB
 from extensive.paths import LABELS, archive_folder, repository_root
 from extensive.reference import convergence
 from extensive.reference.archive import Archive, add_labels, locked, read_labels
-from extensive.reference.calculation import LabelFailed, Labeller, prepare_serial_process
+from extensive.reference.calculation import LabelFailed, Labeller
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.record import record_of

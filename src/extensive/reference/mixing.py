@@ -1,9 +1,10 @@
-"""The mixer's memory, handed from a calculation with coarse k-points to the one with all of them; and a rough start.
+"""What a calculation on a coarser grid, with fewer k-points, hands on: its density, and its mixer's memory.
 
 A Pulay mixer extrapolates from earlier densities n_h and their residuals R(n_h) = n_out(n_h) - n_h to where the
 residual is least. With more k-points the residual is another function, R', but it changes with the density as R does:
 electrons screen alike. So R'(n_h) is taken to be R(n_h) + R'(n) - R(n), with n the density at which one calculation
-ends and the other begins, and the steps that the first calculation learned serve the second.
+ends and the other begins, and the steps that the first calculation learned serve the second. Densities and residuals
+are smooth functions: Fourier interpolation takes them from one grid to the other.
 """
 
 from collections.abc import Callable
@@ -12,19 +13,58 @@ from typing import Any
 import numpy as np
 
 
-def hand_over(coarse: Any, calculator: Any) -> None:
-    """Let `calculator` (GPAW), at the density that `coarse` has converged to, mix with the memory of `coarse`.
+def hand_over(coarse: Any, calculator: Any, refined: Callable[[], np.ndarray | None]) -> None:
+    """Give `calculator` (GPAW) the density that `coarse` has converged to, and let it mix with the memory of `coarse`.
 
-    Both have the same atoms and grid. The last residual of `coarse`, which its own loop did not need, is added here.
+    Both have the same atoms. The last residual of `coarse`, which its own loop did not need, is added here. `refined`
+    gives the density (s, x, y, z) of the wave functions of `coarse` on the grid of `calculator`; None: interpolate it.
     """
     mixer, density = coarse.dft.scf_loop.mixer, coarse.dft.density
-    if mixer.nt_hsX.nold < 2:
-        return
+    densities = _entries(mixer.nt_hsX)
     begun = density.nt_sR.data.copy(), density.D_asii.data.copy()
     density.update(coarse.dft.ibzwfs, ked=False)
-    _remember_residual(mixer, density)
-    density.nt_sR.data[:], density.D_asii.data[:] = begun
-    calculator.dft.scf_loop.mixer = _Continued(mixer)
+    residual = density.nt_sR.data - begun[0], density.D_asii.data - begun[1]
+    residuals = [*_entries(mixer.R_hsX), residual][-len(densities) :]
+    dft = calculator.dft
+    found, shape = dft.density, dft.density.nt_sR.data.shape[-3:-1]
+    output = refined()
+    found.nt_sR.data[:] = interpolated(density.nt_sR.data, shape) if output is None else output
+    found.D_asii.data[:] = density.D_asii.data
+    dft.ibzwfs.normalize_density(found)
+    found.nt_sR.data[:] -= interpolated(residual[0], shape)
+    found.D_asii.data[:] = begun[1]
+    if len(densities) < 2:
+        return
+    mixer, entry = dft.scf_loop.mixer, (found.nt_sR.copy(), found.D_asii.copy())
+    for values, matrices in densities:
+        # What the coarser grid cannot hold is in none of the differences.
+        entry[0].data[:] = found.nt_sR.data + interpolated(values - begun[0], shape)
+        entry[1].data[:] = matrices
+        mixer.nt_hsX.add(*entry)
+    for values, matrices in residuals:
+        residual_sX, residual_asii = mixer.R_hsX.next()
+        residual_sX.data[:], residual_asii[:] = interpolated(values, shape), matrices
+        mixer.add_compensation_charge(residual_sX, residual_asii, found, out=mixer.Rc_hsX.next())
+    dft.scf_loop.mixer = _Continued(mixer)
+
+
+def _entries(history: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Functions on the grid and atomic matrices of a mixer's memory, the oldest first."""
+    entries = [history[h] for h in range(history.nold)]
+    return [(function.data.copy(), np.array(matrices)) for function, matrices in entries]
+
+
+def interpolated(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Functions (..., x, y, z), periodic along x and y, on a grid of at least as many points `shape` along these."""
+    if values.shape[-3:-1] == shape:
+        return values
+    coarse = np.fft.fft2(values, axes=(-3, -2))
+    fine = np.zeros((*values.shape[:-3], *shape, values.shape[-1]), complex)
+    # Waves that an even number of points has no sign for are left out.
+    waves = [np.arange(-((count - 1) // 2), (count - 1) // 2 + 1) for count in values.shape[-3:-1]]
+    chosen = ..., waves[0][:, None], waves[1], slice(None)
+    fine[chosen] = coarse[chosen]
+    return np.fft.ifft2(fine, axes=(-3, -2)).real * (np.prod(shape) / np.prod(values.shape[-3:-1]))
 
 
 def _remember_residual(mixer: Any, density: Any) -> tuple[Any, Any, Any]:

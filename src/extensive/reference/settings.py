@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,8 @@ class DFTSettings:
     `grid_points` along (x, y) belong to `grid_cells` rectangular 4-atom cells, `kpoints` (Monkhorst-Pack, even)
     to `kpoint_cells`; other supercells get the proportional grid and the folded k-points. Without `mirror_kpoints`,
     one of each set of points that the mirrors of a perfect sheet map onto each other stands for all. `mixer`,
-    `max_iterations` and `start_kpoints` (the coarser sampling whose density the calculation starts from) steer how the
-    solution is found, not what it is: they are not part of the digest.
+    `max_iterations`, `start_kpoints` and `start_grid_points` (of the coarser calculation whose density this one starts
+    from) steer how the solution is found, not what it is: they are not part of the digest.
     """
 
     mode: str
@@ -52,6 +52,7 @@ class DFTSettings:
     mixer: tuple[float, int, float]
     max_iterations: int
     start_kpoints: tuple[int, int] | None
+    start_grid_points: tuple[int, int] | None
 
     @classmethod
     def from_config(cls, section: dict[str, Any]) -> "DFTSettings":
@@ -70,10 +71,20 @@ class DFTSettings:
             f"{points} k-points for each {atoms} atoms{some}"
         )
 
+    def of_the_start(self) -> "DFTSettings":
+        """The settings of the calculation whose density the one with these settings starts from."""
+        points = self.start_grid_points or self.grid_points
+        return replace(
+            self,
+            kpoints=self.start_kpoints or self.kpoints,
+            grid_points=tuple(min(pair) for pair in zip(points, self.grid_points)),
+        )
+
     def physical(self) -> dict[str, Any]:
         """What determines the converged result, JSON-able."""
         values = asdict(self)
-        del values["mixer"], values["max_iterations"], values["start_kpoints"]
+        for key in ("mixer", "max_iterations", "start_kpoints", "start_grid_points"):
+            del values[key]
         if self.occupations == "fermi-dirac":
             del values["occupations"]  # labels from before there was a choice say nothing
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -15,10 +15,11 @@ import numpy as np
 from extensive.errors import InputError
 from extensive.io import read_json, write_json
 from extensive.reference.arithmetic import faster_sums
-from extensive.reference.calculation import begin, iterate, prepare_serial_process
+from extensive.reference.calculator import iterate, prepare_serial_process
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.parallel import RanksFailed, irreducible_kpoints, join_ranks, run_ranks, split_ranks
 from extensive.reference.settings import DFTSettings
+from extensive.reference.start import begin
 from extensive.structures.lattices import graphene
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import DISPLACEMENT_A, Timing, cells_of_atoms, median_seconds
