@@ -17,7 +17,7 @@ from coarse_dft import COARSE
 from extensive import keys
 from extensive.config import complete_config
 from extensive.io import write_structures
-from extensive.reference import arithmetic, bands, blocked, calculation, electrostatics
+from extensive.reference import arithmetic, bands, blocked, calculation, calculator, electrostatics, mixing, start
 from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller
 from extensive.reference.calculator import prepare_serial_process
@@ -73,7 +73,7 @@ def without_faster_sums(monkeypatch):
 def test_faster_sums_give_gpaws_own_numbers(monkeypatch, kpoint):
     """In cells so small that several images of a function overlap; Gamma's grid and bands are left to GPAW."""
     (atoms,) = dataset("hbn", supercell=(2, 1), displacement_A=[0.05, 0.05])
-    monkeypatch.setattr(calculation, "kpoint_list", lambda *_: np.array([[kpoint, kpoint, 0.0]]))
+    monkeypatch.setattr(calculator, "kpoint_list", lambda *_: np.array([[kpoint, kpoint, 0.0]]))
     made, kinds = [], []
     monkeypatch.setattr(
         blocked, "Patches", lambda basis, *more, make=blocked.Patches: made.append(basis) or make(basis, *more)
@@ -106,13 +106,14 @@ def test_sums_for_all_kpoints_together_give_gpaws_own_numbers():
     np.testing.assert_allclose(fast.arrays[keys.REF_FORCES], own.arrays[keys.REF_FORCES], atol=2e-6)
 
 
-def test_a_start_from_coarser_kpoints_changes_nothing_but_the_number_of_iterations(monkeypatch):
+@pytest.mark.parametrize("grid", [None, (8, 12)], ids=["same grid", "coarser grid"])
+def test_a_start_from_coarser_kpoints_changes_nothing_but_the_number_of_iterations(monkeypatch, grid):
     """Single precision before the density is nearly converged, double at the end, and the same numbers."""
     (atoms,) = dataset(supercell=(2, 1), displacement_A=[0.05, 0.05])
     plain = replace(SETTINGS, kpoints=(4, 4), kpoint_cells=(2, 1), density_convergence=1e-6)
     labels, kinds, solve = [], [], bands.lowest_bands
     monkeypatch.setattr(bands, "lowest_bands", lambda matrix, *more: kinds.append(matrix.dtype) or solve(matrix, *more))
-    for settings in (plain, replace(plain, start_kpoints=(2, 2))):
+    for settings in (plain, replace(plain, start_kpoints=(2, 2), start_grid_points=grid)):
         kinds.clear()
         labels.append(Labeller(settings).label(atoms))
     singles = [kind == np.complex64 for kind in kinds]
@@ -135,13 +136,45 @@ def test_the_mixer_goes_on_where_that_of_the_start_has_ended(monkeypatch):
     plain = replace(SETTINGS, kpoints=(2, 2), kpoint_cells=(2, 1), density_convergence=1e-6)
     started = replace(plain, start_kpoints=(2, 2))
     labels = [Labeller(settings).label(atoms) for settings in (plain, started)]
-    monkeypatch.setattr(calculation, "hand_over", lambda *_: None)
+    monkeypatch.setattr(mixing, "_Continued", lambda mixer: mixer)
     labels.append(Labeller(started).label(atoms))
     records = [json.loads(label.info[keys.REF_RECORD]) for label in labels]
     whole, told, untold = (record["coarse_iterations"] + record["iterations"] for record in records)
     assert whole < untold
     assert told <= whole + 1  # the density where they meet is met twice
     assert energy(labels[1]) == pytest.approx(energy(labels[0]), abs=1e-6)
+
+
+def test_waves_that_a_coarse_grid_holds_are_the_same_on_a_finer_one():
+    coarse, fine = (
+        np.meshgrid(*(np.arange(n) / n for n in shape), [1.0, 2.0], indexing="ij") for shape in ((9, 8), (12, 20))
+    )
+
+    def waves(x, y, z):
+        return 1.3 + z * np.cos(2 * np.pi * (4 * x - 3 * y)) + np.sin(2 * np.pi * (x + 2 * y))
+
+    np.testing.assert_allclose(mixing.interpolated(waves(*coarse), (12, 20)), waves(*fine), atol=1e-12)
+
+
+def test_wave_functions_of_a_coarser_grid_have_their_density_on_the_full_one(monkeypatch):
+    """Sums of patches against interpolation: the same electrons, in nearly the same place."""
+    (atoms,) = dataset("hbn", displacement_A=[0.05, 0.05])
+    settings = replace(SETTINGS, grid_points=(24, 40), start_kpoints=(2, 2), start_grid_points=(20, 32))
+    densities = []
+
+    def hand_over(coarse, full, refined, own=mixing.hand_over):
+        def both():
+            summed = refined()
+            densities.extend([mixing.interpolated(coarse.dft.density.nt_sR.data, summed.shape[1:3]), summed])
+            return summed
+
+        own(coarse, full, both)
+
+    monkeypatch.setattr(start, "hand_over", hand_over)
+    Labeller(settings).label(atoms)
+    interpolated, summed = densities
+    assert summed.sum() == pytest.approx(interpolated.sum(), rel=1e-2)
+    assert 0 < np.abs(summed - interpolated).sum() < 0.05 * summed.sum()
 
 
 @pytest.mark.parametrize("width", [0.2, 0.3])

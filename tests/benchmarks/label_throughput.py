@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -24,6 +25,7 @@ from ase import Atoms
 from extensive.config import load_config
 from extensive.io import read_structures
 from extensive.reference import arithmetic, calculation
+from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.dynamics import Dynamics, run_trajectory
 from extensive.reference.settings import DFTSettings
 
@@ -77,16 +79,22 @@ def shortcuts(structures: list[Atoms], settings: DFTSettings) -> None:
         for replacement in arithmetic.REPLACEMENTS
     }
 
-    def label(atoms: Atoms) -> Atoms:
-        return calculation.Labeller(settings, reuse=False).label(atoms)
+    def label(atoms: Atoms, settings: DFTSettings = settings) -> float:
+        return seconds(lambda: calculation.Labeller(settings, reuse=False).label(atoms))
 
     label(structures[0])  # GPAW and its data sets are loaded by the first
+    starts = {
+        "start on a coarser grid": replace(settings, start_grid_points=None),
+        "start from coarser k-points": replace(settings, start_kpoints=None),
+    }
+    for name, without in starts.items():
+        report(name, [(label(atoms), label(atoms, without)) for atoms in structures])
     for name, without in plain.items():
         pairs = []
         for atoms in structures:
-            fast = seconds(lambda atoms=atoms: label(atoms))
+            fast = label(atoms)
             with without:
-                pairs.append((fast, seconds(lambda atoms=atoms: label(atoms))))
+                pairs.append((fast, label(atoms)))
         report(name, pairs)
     production = load_config("config/config.yaml")["structures"]["datasets"][DYNAMICS]["md"]
     dynamics = Dynamics.from_config({**production, "frames": 1, "save_every": STEPS})
@@ -150,7 +158,7 @@ def main() -> None:
         for atoms in read_structures(STRUCTURES):
             labeller.label(atoms)
         return
-    calculation.prepare_serial_process()
+    prepare_serial_process()
     structures, settings = prepare(arguments.structures)
     shortcuts(structures, settings) if arguments.what == "shortcuts" else workflow(structures)
 
