@@ -73,6 +73,19 @@ def test_a_sheet_outside_what_the_teacher_knows_is_refused(teacher):
         teacher.label([rattled(0), atoms])
 
 
+def test_a_chunk_leaves_out_what_the_teacher_does_not_know_and_most_of_it_is_a_mistake(teacher, tmp_path, capsys):
+    strange = rattled(2)
+    strange.set_cell(strange.cell * 1.2, scale_atoms=True)
+    members = [(0, rattled(0)), (1, rattled(1)), (2, strange)]
+    labels = chunks.teach_chunk(members, teacher, tmp_path / "some")
+    assert [atoms.info[keys.STRUCTURE_ID] for atoms in labels] == ["graphene-taught-00000", "graphene-taught-00001"]
+    said = capsys.readouterr().out
+    assert "1 of 3 (" in said
+    assert "graphene-taught-00002" in said
+    with pytest.raises(InputError, match=r"1 of 1 sheets are outside .*graphene-taught-00002"):
+        chunks.teach_chunk(members[2:], teacher, tmp_path / "most")
+
+
 @pytest.mark.parametrize("dynamics", [None, DYNAMICS], ids=["structures", "trajectory"])
 def test_a_killed_chunk_goes_on_and_ends_the_same(teacher, tmp_path, monkeypatch, dynamics):
     members = [(0, rattled(0, "md"))] if dynamics else [(index, rattled(index)) for index in range(5)]

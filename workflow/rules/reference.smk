@@ -136,7 +136,12 @@ rule label:
     params:
         spec=lambda wildcards: config["structures"]["datasets"][wildcards.dataset],
         may_fail=LABELS["may_fail"],
-        leave_out=LEAVE_OUT,
+        # Sheets that a teacher does not know are left out; its trajectories are whole.
+        leave_out=lambda wildcards: LEAVE_OUT
+        or (
+            wildcards.dataset in TAUGHT
+            and config["structures"]["datasets"][wildcards.dataset]["sampler"] != "md"
+        ),
     message:
         "All labels of {wildcards.dataset}"
     script:

@@ -17,6 +17,6 @@ with logged(snakemake, append=True):
     dynamics = Dynamics.from_config(spec["md"]) if spec["sampler"] == "md" else None
     labelled = teach_chunk(members, teacher, params.store, dynamics, params.seed)
     print(f"{len(labelled)} labels by {teacher.name}")
-    # Networks label all that is asked of them or stop; the table is there for the rule that joins the chunks.
+    # Networks label all that they know; the table is there for the rule that joins the chunks.
     write_failures(snakemake.output.failed, [])
     write_structures(snakemake.output.labelled, labelled)

@@ -192,7 +192,7 @@ def gather(
     """Join the chunks of a data set and their failures.
 
     InputError if structures are missing without a reason, or more than `may_fail` with one. With `leave_out` those that
-    the archive lacks may be missing.
+    the archive lacks, or a teacher does not know, may be missing.
     """
     labelled = [atoms for path in chunks for atoms in read_structures(path)]
     rows = [row for path in failures for row in read_failures(path)]
@@ -200,7 +200,7 @@ def gather(
     if len(set(ids)) != len(ids):
         raise InputError(f"{output}: structure ids occur twice among its chunks")
     if leave_out:
-        print(f"{len(labelled)} labels in the archive of {expected} structures; the others are left out")
+        print(f"{len(labelled)} of {expected} structures have labels; the others are left out")
     elif len(labelled) < expected and not rows:
         raise InputError(f"{output}: {len(labelled)} labels where {expected} were expected, and no failure says why")
     if len(rows) > may_fail:

@@ -12,12 +12,15 @@ from ase import Atoms
 from tqdm import tqdm
 
 from extensive import keys
+from extensive.errors import InputError
 from extensive.io import digest, read_structures, write_structures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.teaching.teacher import Teacher
 
 # Labels that are computed, and stored, together.
 BATCH = 50
+# Share of a chunk's structures that may lie outside what the teacher was trained on.
+LARGEST_SHARE_OUTSIDE = 0.5
 
 
 def teach_chunk(
@@ -30,7 +33,8 @@ def teach_chunk(
 ) -> list[Atoms]:
     """Labels of (index, structure) pairs; with `dynamics` each is the start of a trajectory, of which all frames are.
 
-    `folder` keeps what is finished. Raises InputError for a structure or frame outside what a network was trained on.
+    `folder` keeps what is finished. Structures outside what a network was trained on are left out, with a line that
+    counts them. Raises InputError where they are more than half, and for a frame outside.
     """
     if dynamics is not None:
         return [
@@ -38,7 +42,7 @@ def teach_chunk(
             for index, start in members
             for frame in _trajectory(start, dynamics, index, seed, teacher, Path(folder), batch)
         ]
-    structures = [atoms for _, atoms in members]
+    structures = _inside(teacher, [atoms for _, atoms in members])
     name = digest([teacher.digest, [_contents(atoms) for atoms in structures]])
     labelled = _stored(Path(folder) / name)
     for part in _batches(structures[len(labelled) :], batch):
@@ -46,6 +50,17 @@ def teach_chunk(
         write_structures(Path(folder) / name / f"{len(labelled):06d}.extxyz", found)
         labelled += found
     return labelled
+
+
+def _inside(teacher: Teacher, structures: list[Atoms]) -> list[Atoms]:
+    """Those that the teacher knows; the edges of what it learned cut some off, and a mistake would cut off most."""
+    refusals = [teacher.refusal(atoms) for atoms in structures]
+    reasons = [reason for reason in refusals if reason is not None]
+    if len(reasons) > LARGEST_SHARE_OUTSIDE * len(structures):
+        raise InputError(f"{len(reasons)} of {len(structures)} sheets are outside what the teacher knows: {reasons[0]}")
+    if reasons:
+        print(f"left out, since the teacher does not know them: {len(reasons)} of {len(structures)} ({reasons[0]})")
+    return [atoms for atoms, reason in zip(structures, refusals, strict=True) if reason is None]
 
 
 def _trajectory(

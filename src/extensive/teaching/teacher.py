@@ -45,8 +45,7 @@ class Teacher:
         zero for one evaluation of one network.
         """
         for atoms in structures:
-            for potential in self.potentials:
-                check_domain(atoms, potential, False, atoms.info[keys.STRUCTURE_ID])
+            self._check(atoms)
         found = [of_copies(potential, structures, self.shift_average) for potential in self.potentials]
         labelled = []
         for place, atoms in enumerate(structures):
@@ -61,6 +60,18 @@ class Teacher:
             copy.arrays[keys.TEACHER_FORCES_STD] = forces.std(axis=0, ddof=1) if several else np.zeros_like(forces[0])
             labelled.append(copy)
         return labelled
+
+    def refusal(self, atoms: Atoms) -> str | None:
+        """Why a sheet lies outside what one of the networks was trained on; None for one inside."""
+        try:
+            self._check(atoms)
+        except InputError as error:
+            return str(error)
+        return None
+
+    def _check(self, atoms: Atoms) -> None:
+        for potential in self.potentials:
+            check_domain(atoms, potential, False, atoms.info[keys.STRUCTURE_ID])
 
     def drive(self, atoms: Atoms) -> Atoms:
         """A copy with energy and forces by one evaluation of the first network: what a trajectory follows."""
