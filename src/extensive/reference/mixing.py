@@ -35,17 +35,17 @@ def hand_over(coarse: Any, calculator: Any, refined: Callable[[], np.ndarray | N
     found.D_asii.data[:] = begun[1]
     if len(densities) < 2:
         return
-    mixer, entry = dft.scf_loop.mixer, (found.nt_sR.copy(), found.D_asii.copy())
+    finer, entry = dft.scf_loop.mixer, (found.nt_sR.copy(), found.D_asii.copy())
     for values, matrices in densities:
         # What the coarser grid cannot hold is in none of the differences.
         entry[0].data[:] = found.nt_sR.data + interpolated(values - begun[0], shape)
         entry[1].data[:] = matrices
-        mixer.nt_hsX.add(*entry)
+        finer.nt_hsX.add(*entry)
     for values, matrices in residuals:
-        residual_sX, residual_asii = mixer.R_hsX.next()
+        residual_sX, residual_asii = finer.R_hsX.next()
         residual_sX.data[:], residual_asii[:] = interpolated(values, shape), matrices
-        mixer.add_compensation_charge(residual_sX, residual_asii, found, out=mixer.Rc_hsX.next())
-    dft.scf_loop.mixer = _Continued(mixer)
+        finer.add_compensation_charge(residual_sX, residual_asii, found, out=finer.Rc_hsX.next())
+    dft.scf_loop.mixer = _Continued(finer)
 
 
 def _entries(history: Any) -> list[tuple[np.ndarray, np.ndarray]]:
