@@ -82,6 +82,18 @@ def test_stress_takes_half_as_long_again_as_forces_and_three_times_as_long_as_en
     assert seconds(stress_weight=0.1) == pytest.approx(1.5 * seconds())
 
 
+def test_other_seeds_that_a_teacher_needs_are_counted_with_what_they_go_on_from():
+    config = load_config(ROOT / "config/published.yaml")
+    assert plan.teachers_trainings(config) == ["ednn", "ednn", "ednn-first", "ednn-first"]
+    alone = copy.deepcopy(config)
+    for spec in alone["structures"]["datasets"].values():
+        if spec["teacher"]:
+            spec["teacher"]["models"] = ["ednn"]
+    hours, fewer = (plan.stage_hours(each)["training"]["cores"] for each in (config, alone))
+    chain = sum(plan.training_seconds(config["models"][model], config) for model in ("ednn-first", "ednn")) / 3600
+    assert hours - fewer == pytest.approx(2 * chain)
+
+
 def test_a_further_block_costs_what_its_channels_say(paper):
     model = paper["models"]["ednn"]
     cost = plan.network_flops_per_pixel

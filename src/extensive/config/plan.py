@@ -33,6 +33,8 @@ CPU_RATE, GPU_RATE = 2e10, 4e12
 # beside forces takes half as long again.
 TRAIN_COST, FORCES_COST, STRESS_COST = 3.0, 3.0, 1.5
 CELL_60_A = (12.30, 12.78)
+# What stands between a model's name and the number of another seed that it is trained from.
+SEED = "-seed"
 # How much longer than estimated a job may take before it is resubmitted with more.
 PATIENCE = 3
 
@@ -178,6 +180,21 @@ def training_seconds(model: Config, config: Config) -> float:
     return 60 + flops / (GPU_RATE if config["device"] == "cuda" else CPU_RATE * config["training"]["threads"])
 
 
+def teachers_trainings(config: Config) -> list[str]:
+    """Models that are trained from other seeds too, since teachers name these (`ednn-seed1`); one entry a training.
+
+    What such a training goes on from is trained from the same seed.
+    """
+    taught = [spec["teacher"]["models"] for spec in config["structures"]["datasets"].values() if spec["teacher"]]
+    trainings = set()
+    for name in {name for models in taught for name in models}:
+        model, _, seed = name.partition(SEED)
+        while seed and model in config["models"]:
+            trainings.add((model, seed))
+            model = config["models"][model]["training"]["initial_weights"]
+    return [model for model, _ in sorted(trainings)]
+
+
 def training_memory_MB(config: Config, model: Config) -> int:
     """Memory of one training (MB): PyTorch, and the images where they are fixed and kept."""
     images = 0
@@ -203,7 +220,8 @@ def timing_dft_seconds(config: Config, supercell: list[int], processes: int) -> 
 def stage_hours(config: Config) -> dict[str, dict[str, float]]:
     """Expected core-hours and, where there are any, GPU-hours by stage."""
     gpu = config["device"] == "cuda"
-    training = sum(training_seconds(model, config) for model in config["models"].values()) / 3600
+    trained = [*config["models"], *teachers_trainings(config)]
+    training = sum(training_seconds(config["models"][model], config) for model in trained) / 3600
     dft = config["timing"]["dft"]
     timing = sum(timing_dft_seconds(config, cells, 1) for cells in dft["supercells"])
     timing += sum(
