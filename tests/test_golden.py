@@ -15,6 +15,7 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.config import load_config
+from extensive.config.trainings import Member
 from extensive.evaluation import studies
 from extensive.evaluation.claims import claims_table, seeds_table, write_claims
 from extensive.evaluation.predict import predict
@@ -168,7 +169,7 @@ def test_the_study_of_seeds_follows_from_predictions_and_models(tmp_path):
     members, descriptions, metrics = [], [], []
     for values in published.drop_duplicates("model").to_dict("records"):
         chosen = {key: values[key] for key in ("study", "variant", "base", "seed", "model")}
-        members.append(studies.Member(**chosen, labels=None))
+        members.append(Member(**chosen, labels=None))
         descriptions.append(PUBLISHED / f"models/{values['model']}.json")
         files = {}
         for part in published.loc[published["model"] == values["model"], "set"]:

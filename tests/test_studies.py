@@ -8,7 +8,7 @@ import pytest
 import synthetic_results as synthetic
 
 from extensive import keys
-from extensive.config import complete_config, load_config
+from extensive.config import complete_config, load_config, trainings
 from extensive.errors import InputError
 from extensive.evaluation import studies
 from extensive.figures import ablation, calibration, context
@@ -37,16 +37,16 @@ def changed(**studies_of):
 
 def test_variants_differ_as_they_say_and_by_nothing_else():
     config = complete_config(BASE)
-    found = studies.members(config)
+    found = trainings.members(config)
     assert len(found) == 2 + 4 + 2 + 1
     base = config["models"]["ednn"]
     for member, entry in found.items():
         differing = {key for key in entry if entry[key] != base[key]} - {"training"}
-        assert differing == ({"sigma_A"} if member.study == studies.ABLATION else set())
+        assert differing == ({"sigma_A"} if member.study == trainings.ABLATION else set())
         in_training = {key for key in base["training"] if entry["training"][key] != base["training"][key]} - {"seed"}
         expected = {
-            studies.LEARNING_CURVES: {"forces_weight", "labels"},
-            studies.COMPONENTS: {"forces_weight", "target"},
+            trainings.LEARNING_CURVES: {"forces_weight", "labels"},
+            trainings.COMPONENTS: {"forces_weight", "target"},
         }
         assert in_training == expected.get(member.study, set())
         assert entry["training"]["seed"] == member.seed
@@ -59,14 +59,16 @@ def test_a_study_has_its_own_seeds_and_samples_where_it_names_them():
         learning_curves={"labels": [4], "models": curve, "samples": 60},
         components={"targets": ["kinetic"], "samples": 80},
     )
-    found = {(m.study, m.variant, m.seed): entry["training"]["samples"] for m, entry in studies.members(config).items()}
+    found = {
+        (m.study, m.variant, m.seed): entry["training"]["samples"] for m, entry in trainings.members(config).items()
+    }
     own = config["models"]["ednn"]["training"]["samples"]
     assert found == {
-        (studies.ABLATION, "narrow", 0): 50,
-        **{(studies.LEARNING_CURVES, "ednn-energies", seed): 60 for seed in (0, 1)},
-        **{(studies.LEARNING_CURVES, "cnn", seed): 70 for seed in (0, 1)},  # the curve's own word is the last
-        (studies.COMPONENTS, "kinetic", 0): 80,
-        **{(studies.SEEDS, "ednn", seed): own for seed in (0, 1)},
+        (trainings.ABLATION, "narrow", 0): 50,
+        **{(trainings.LEARNING_CURVES, "ednn-energies", seed): 60 for seed in (0, 1)},
+        **{(trainings.LEARNING_CURVES, "cnn", seed): 70 for seed in (0, 1)},  # the curve's own word is the last
+        (trainings.COMPONENTS, "kinetic", 0): 80,
+        **{(trainings.SEEDS, "ednn", seed): own for seed in (0, 1)},
     }
 
 
@@ -74,14 +76,13 @@ def test_the_same_training_in_two_studies_is_done_once():
     config = changed(
         context={"variants": {"c": {}, "wide": {"dilations": [1, 1, 2, 2]}}}, ablation={"variants": {"all": {}}}
     )
-    found = studies.members(config)
+    found = trainings.members(config)
     names = {(m.study, m.variant, m.seed): m.model for m in found}
     # The published model is the first of its ensemble, and whatever changes nothing is trained as it.
-    assert (
-        names[studies.SEEDS, "ednn", 0] == names[studies.ABLATION, "all", 0] == names[studies.CONTEXT, "c", 0] == "ednn"
-    )
-    assert names[studies.SEEDS, "ednn", 1] == names[studies.ABLATION, "all", 1] == names[studies.CONTEXT, "c", 1]
-    assert len({names[studies.CONTEXT, "wide", seed] for seed in (0, 1)} - {"ednn"}) == 2
+    all_of_it = (trainings.SEEDS, "ednn"), (trainings.ABLATION, "all"), (trainings.CONTEXT, "c")
+    assert {names[*member, 0] for member in all_of_it} == {"ednn"}
+    assert len({names[*member, 1] for member in all_of_it}) == 1
+    assert len({names[trainings.CONTEXT, "wide", seed] for seed in (0, 1)} - {"ednn"}) == 2
     for member, entry in found.items():
         assert all(other == entry for m, other in found.items() if m.model == member.model)
 
@@ -89,7 +90,7 @@ def test_the_same_training_in_two_studies_is_done_once():
 def test_a_name_that_stands_for_two_models_is_refused():
     models = {**BASE["models"], "ednn-seed1": {"network": "ednn", "sigma_A": 0.3}}
     with pytest.raises(InputError, match="'ednn-seed1' stands for two models"):
-        studies.members(complete_config({**BASE, "models": models}))
+        trainings.members(complete_config({**BASE, "models": models}))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_a_name_that_stands_for_two_models_is_refused():
 )
 def test_a_study_that_makes_no_model_is_named(wrong, message):
     with pytest.raises(InputError, match=message.replace("'", ".")):
-        studies.members(changed(**wrong))
+        trainings.members(changed(**wrong))
 
 
 @pytest.mark.medium
@@ -111,11 +112,11 @@ def test_presets_name_models_that_exist():
     for preset in sorted(folder.glob("*.yaml")):
         config = load_config(preset)
         if config["models"]:
-            studies.members(config)
+            trainings.members(config)
 
 
 def test_collect_reads_what_was_trained_and_how_well(tmp_path):
-    member = next(m for m in studies.members(complete_config(BASE)) if m.study == studies.LEARNING_CURVES)
+    member = next(m for m in trainings.members(complete_config(BASE)) if m.study == trainings.LEARNING_CURVES)
     model = {"context_px": 5, "model": {"pixel_size_A": 0.4}, "metadata": {"n_train": 3, "seconds": 7.0}}
     (tmp_path / "model.json").write_text(json.dumps(model))
     (tmp_path / "test.json").write_text(json.dumps({"count": 2, "mae_meV_per_atom": 1.5}))
@@ -173,9 +174,9 @@ def test_figures_of_studies_show_every_row():
 
 def test_errors_of_a_calibrated_ensemble_lie_where_its_figure_expects_them():
     generator = np.random.default_rng(0)
-    for trainings in (2, 3, 10):
-        draws = generator.normal(size=(40_000, trainings + 1))
+    for count in (2, 3, 10):
+        draws = generator.normal(size=(40_000, count + 1))
         ratio = np.abs(draws[:, 0] - draws[:, 1:].mean(axis=1)) / draws[:, 1:].std(axis=1, ddof=1)
         for reach in (0.5, 2.0):
-            assert calibration.share_within(reach, trainings) == pytest.approx((ratio <= reach).mean(), abs=0.01)
+            assert calibration.share_within(reach, count) == pytest.approx((ratio <= reach).mean(), abs=0.01)
     assert calibration.share_within(2.0, 10_000) == pytest.approx(0.9545, abs=1e-3)

@@ -140,8 +140,7 @@ def begun_weights(model: str) -> list[str]:
     """
     training = TRAINED[model]["training"]
     first, seed = training["initial_weights"], training["seed"]
-    if first in MODELS:
-        begun = first if seed == MODELS[first]["training"]["seed"] else f"{first}-seed{seed}"
+    if begun := trainings.begun_from(config, training):
         if begun == model or begun not in TRAINED:
             raise WorkflowError(
                 f"models.{model}.training.initial_weights: {first!r} has no training of seed {seed} to go on from; "

@@ -59,7 +59,7 @@ def claimed(seed: int) -> dict:
     """What the claims are computed from: the published models or, of another seed, what the studies trained."""
     other = {
         m.base: m.model
-        for m in study_members(studies.SEEDS)
+        for m in study_members(trainings.SEEDS)
         if m.seed == config["models"][m.base]["training"]["seed"] + seed
     }
     suffix = f"-seed{seed}" if seed else ""

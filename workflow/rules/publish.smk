@@ -102,7 +102,7 @@ rule publish:
         production=PRODUCTION,
         published="results/published",
         page="docs/claims.md",
-        left_out=[m.model for m in STUDIES if m.study != studies.SEEDS and m.model not in MODELS],
+        left_out=[m.model for m in STUDIES if m.study != trainings.SEEDS and m.model not in MODELS],
     message:
         "Publishing {params.run}"
     script:

@@ -2,18 +2,18 @@
 
 # Judged on the validation set: what a recipe is chosen by must not be what it is quoted on.
 SETS_OF_STUDY = {
-    studies.LEARNING_CURVES: [
+    trainings.LEARNING_CURVES: [
         part
         for part in ("test", "independent-md", "supercells", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD)
         if part in [*PRESENT, *TAUGHT_SETS]
     ],
-    studies.ABLATION: ["validation"],
-    studies.CONTEXT: ["validation"],
-    studies.SEEDS: PRESENT,
+    trainings.ABLATION: ["validation"],
+    trainings.CONTEXT: ["validation"],
+    trainings.SEEDS: PRESENT,
 }
 ENSEMBLES = config["studies"]["ensembles"] if config["studies"]["seeds"] > 1 else []
 OTHER_SEEDS = range(1, config["studies"]["seeds"])
-PARTS_OF_ENERGY = study_members(studies.COMPONENTS)
+PARTS_OF_ENERGY = study_members(trainings.COMPONENTS)
 # Mean over several trainings, each as its shift average: the most that is done for one number.
 ENSEMBLE_OF_AVERAGES = [
     result(f"predictions/{model}-symmetric-ensemble-{part}.csv")
@@ -24,7 +24,7 @@ ENSEMBLE_OF_AVERAGES = [
 STUDY_FIGURES = [
     *[
         study
-        for study in (studies.LEARNING_CURVES, studies.ABLATION, studies.CONTEXT)
+        for study in (trainings.LEARNING_CURVES, trainings.ABLATION, trainings.CONTEXT)
         if study_members(study)
     ],
     *(["components"] if PARTS_OF_ENERGY else []),
@@ -80,17 +80,17 @@ rule claims_seeds:
         published=PREDICTIONS,
         sheets=[
             result(f"predictions/{m.model}-{part}.csv")
-            for m in study_members(studies.SEEDS)
-            for part in study_sets(studies.SEEDS, m)
+            for m in study_members(trainings.SEEDS)
+            for part in study_sets(trainings.SEEDS, m)
         ],
         averages=[
             result(f"predictions/{m.model}-symmetric-{part}.csv")
-            for m in study_members(studies.SEEDS)
+            for m in study_members(trainings.SEEDS)
             if m.base in SYMMETRIC
             for part in PRESENT
         ],
         students=[
-            result(f"models/{m.model}.json") for m in study_members(studies.SEEDS) if m.model in STUDENTS
+            result(f"models/{m.model}.json") for m in study_members(trainings.SEEDS) if m.model in STUDENTS
         ],
         dimers=expand(result("predictions/cnn-{dataset}-seed{seed}.csv"), dataset=DIMERS, seed=OTHER_SEEDS),
         ising=expand(result("predictions/ednn-ising-seed{seed}-{length}.csv"), length=ISING, seed=OTHER_SEEDS),
@@ -124,7 +124,7 @@ rule ensemble:
     input:
         predictions=lambda wildcards: [
             result(f"predictions/{m.model}{wildcards.average}-{wildcards.set}.csv")
-            for m in study_members(studies.SEEDS)
+            for m in study_members(trainings.SEEDS)
             if m.base == wildcards.model
         ],
         code=code("ensemble.py"),

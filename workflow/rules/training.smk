@@ -1,7 +1,6 @@
 """Training: splits, the networks of the sheets, and those of the two model systems."""
 
-from extensive.config import plan
-from extensive.evaluation import studies
+from extensive.config import plan, trainings
 from extensive.training.cells import check_cells
 
 MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
@@ -22,7 +21,7 @@ TAUGHT_SETS = [
 ]
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
-    STUDIES = studies.members(config) if LEARNED_FROM else {}
+    STUDIES = trainings.members(config) if LEARNED_FROM else {}
     VARIANTS = {member.model: entry for member, entry in STUDIES.items()}
     for name, model in {**MODELS, **VARIANTS}.items():
         check_patterns(name, model["training"], SET_OF)

@@ -1,11 +1,12 @@
 """Table of a study: errors of its members by set."""
 
+from extensive.config.trainings import Member
 from extensive.evaluation import studies
 from extensive.io import atomic_path
 from logged import logged
 
 with logged(snakemake):
-    members = [studies.Member(**values) for values in snakemake.params.members]
+    members = [Member(**values) for values in snakemake.params.members]
     metrics = iter(snakemake.input.metrics)
     files = [{part: next(metrics) for part in sets} for sets in snakemake.params.sets]
     table = studies.collect(members, snakemake.input.descriptions, files)

@@ -8,6 +8,8 @@ jobs really used is in results/<run>/benchmarks.
 import math
 from typing import Any
 
+from extensive.config import trainings
+
 Config = dict[str, Any]
 
 ATOMS_PER_CELL = 4
@@ -33,8 +35,6 @@ CPU_RATE, GPU_RATE = 2e10, 4e12
 # beside forces takes half as long again.
 TRAIN_COST, FORCES_COST, STRESS_COST = 3.0, 3.0, 1.5
 CELL_60_A = (12.30, 12.78)
-# What stands between a model's name and the number of another seed that it is trained from.
-SEED = "-seed"
 # How much longer than estimated a job may take before it is resubmitted with more.
 PATIENCE = 3
 
@@ -180,21 +180,6 @@ def training_seconds(model: Config, config: Config) -> float:
     return 60 + flops / (GPU_RATE if config["device"] == "cuda" else CPU_RATE * config["training"]["threads"])
 
 
-def teachers_trainings(config: Config) -> list[str]:
-    """Models that are trained from other seeds too, since teachers name these (`ednn-seed1`); one entry a training.
-
-    What such a training goes on from is trained from the same seed.
-    """
-    taught = [spec["teacher"]["models"] for spec in config["structures"]["datasets"].values() if spec["teacher"]]
-    trainings = set()
-    for name in {name for models in taught for name in models}:
-        model, _, seed = name.partition(SEED)
-        while seed and model in config["models"]:
-            trainings.add((model, seed))
-            model = config["models"][model]["training"]["initial_weights"]
-    return [model for model, _ in sorted(trainings)]
-
-
 def training_memory_MB(config: Config, model: Config) -> int:
     """Memory of one training (MB): PyTorch, and the images where they are fixed and kept."""
     images = 0
@@ -218,10 +203,17 @@ def timing_dft_seconds(config: Config, supercell: list[int], processes: int) -> 
 
 
 def stage_hours(config: Config) -> dict[str, dict[str, float]]:
-    """Expected core-hours and, where there are any, GPU-hours by stage."""
+    """Expected core-hours and, where there are any, GPU-hours by stage.
+
+    `studies` are the trainings that only `snakemake studies` asks for; the other stages are those of a run.
+    """
     gpu = config["device"] == "cuda"
-    trained = [*config["models"], *teachers_trainings(config)]
-    training = sum(training_seconds(config["models"][model], config) for model in trained) / 3600
+    variants = trainings.variants(config)
+    taught_by = trainings.needed_by_teachers(config, variants)
+    trained = [*config["models"].values(), *(entry for name, entry in variants.items() if name in taught_by)]
+    training = sum(training_seconds(entry, config) for entry in trained) / 3600
+    studied = [entry for name, entry in variants.items() if name not in taught_by]
+    study = sum(training_seconds(entry, config) for entry in studied) / 3600
     dft = config["timing"]["dft"]
     timing = sum(timing_dft_seconds(config, cells, 1) for cells in dft["supercells"])
     timing += sum(
@@ -240,12 +232,14 @@ def stage_hours(config: Config) -> dict[str, dict[str, float]]:
         "evaluation": {"cores": len(config["models"]) * counts * 10 / 3600},
         "timing": {"cores": timing / 3600},
         "figures": {"cores": 20 * 10 / 3600},
+        "studies": {"cores": config["training"]["threads"] * study, "gpus": study if gpu else 0.0},
     }
 
 
 def summary(config: Config) -> str:
     """A table of what the run is expected to cost, for people."""
     rows = stage_hours(config)
+    studies = rows.pop("studies")
     lines = ["Expected cost (upper estimates; nothing is taken off for what is done already or is in the archive):"]
     lines.append(f"{'stage':<12}{'core-hours':>12}{'GPU-hours':>12}")
     for stage, hours in rows.items():
@@ -254,4 +248,6 @@ def summary(config: Config) -> str:
     total = sum(hours["cores"] for hours in rows.values())
     gpus = sum(hours.get("gpus", 0.0) for hours in rows.values())
     lines.append(f"{'all':<12}{total:12.1f}{f'{gpus:12.1f}' if gpus else ''}")
+    if studies["cores"]:
+        lines.append(f"Variants that `snakemake studies` trains beside: {studies['cores']:.1f} core-hours")
     return "\n".join(lines)
