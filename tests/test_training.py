@@ -145,6 +145,15 @@ def test_what_is_published_of_the_same_training_is_taken_and_of_no_other(tmp_pat
     assert not trained("none", tmp_path / "nothing")
     structures[0].info[keys.REF_ENERGY] += 1e-6
     assert not trained("other", tmp_path / "first")
+    # A teacher's labels are as its weights say, and another machine rounds them otherwise.
+    for atoms in structures:
+        atoms.info |= {keys.TEACHER: "ednn 66ecd419", keys.TEACHER_ENERGY_STD: 0.008}
+    assert not trained("student", tmp_path / "first")
+    structures[0].info[keys.REF_ENERGY] += 1e-6
+    structures[0].arrays[keys.REF_FORCES] += 1e-5
+    assert trained("elsewhere", tmp_path / "student")
+    structures[0].info[keys.TEACHER] = "ednn ed419666"
+    assert not trained("pupil", tmp_path / "student")
 
 
 @pytest.mark.medium

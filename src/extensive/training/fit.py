@@ -168,10 +168,16 @@ def train_model(
 
 
 def _contents(atoms: Atoms, with_forces: bool, with_stress: bool) -> list[Any]:
-    """All of a structure that a training depends on."""
-    contents = [atoms.info[keys.STRUCTURE_ID], atoms.info[keys.REF_ENERGY], atoms.numbers.tolist()]
-    contents += [atoms.info[key] for key in (keys.REF_ISOLATED,) if key in atoms.info]
-    contents += [atoms.cell.array.round(6).tolist(), atoms.positions.round(6).tolist()]
+    """All of a structure that a training depends on.
+
+    A teacher's label is named by the teacher: its weights decide the label, whose last digits differ between machines.
+    """
+    name, numbers = atoms.info[keys.STRUCTURE_ID], atoms.numbers.tolist()
+    places = [atoms.cell.array.round(6).tolist(), atoms.positions.round(6).tolist()]
+    if keys.TEACHER in atoms.info:
+        return [name, numbers, *places, atoms.info[keys.TEACHER]]
+    contents = [name, atoms.info[keys.REF_ENERGY], numbers]
+    contents += [atoms.info[key] for key in (keys.REF_ISOLATED,) if key in atoms.info] + places
     if with_forces:
         contents.append(atoms.arrays[keys.REF_FORCES].round(6).tolist())
     if with_stress and keys.REF_STRESS in atoms.info:
