@@ -126,20 +126,20 @@ def test_labels_of_another_zero_change_the_energies_of_elements_alone():
     assert after["Xe"] == 1.0
 
 
-def test_what_is_published_of_the_same_training_is_taken_and_of_no_other(tmp_path, capsys):
+def test_weights_of_the_same_training_are_taken_and_of_no_other(tmp_path, capsys):
     structures = [sheet(i) for i in range(8)]
     names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
     splits = {"train": names[:6], "validation": names[6:]}
     model = {**MODEL, "training": {"samples": 6, "batch_size": 2}}
 
-    def trained(name, published=None, **changes):
+    def trained(name, *others, **changes):
         out, curve = tmp_path / name, tmp_path / f"{name}-curve.csv"
         changed = {**model, "training": {**model["training"], **changes}}
-        train_model(name, changed, structures, splits, out, curve, "cpu", published=published)
+        train_model(name, changed, structures, splits, out, curve, "cpu", known=others)
         return "taken from" in capsys.readouterr().out
 
     assert not trained("first")
-    assert trained("again", tmp_path / "first")
+    assert trained("again", tmp_path / "nothing", tmp_path / "first")
     assert (tmp_path / "again.pt").read_bytes() == (tmp_path / "first.pt").read_bytes()
     assert not trained("longer", tmp_path / "first", samples=8)
     assert not trained("none", tmp_path / "nothing")

@@ -122,7 +122,7 @@ def training(samples: int) -> Job:
         TORCH_MODULES,
         input={"structures": ["data.extxyz"], "splits": "splits.json"},
         output={"weights": "out/ednn.pt", "description": "out/ednn.json", "curve": "out/ednn-curve.csv"},
-        params={"model": model, "device": "cpu", "checkpoints": "checkpoints", "published": None},
+        params={"model": model, "device": "cpu", "checkpoints": "checkpoints", "known": []},
         wildcards={"model": "ednn"},
         # Every epoch, so that kills fall into the writing of checkpoints too.
         settings={"extensive.training.loop.CHECKPOINT_EVERY_S": 0.0},

@@ -135,9 +135,9 @@ rule train:
         device=config["device"],
         # Not an output: what lies there outlives a killed job.
         checkpoints=result("checkpoints/{model}"),
-        published=lambda wildcards: (
-            str(PUBLISHED_MODELS / wildcards.model) if config["training"]["take_published"] else None
-        ),
+        known=lambda wildcards: [
+            str(Path(folder).expanduser() / wildcards.model) for folder in config["training"]["take_from"]
+        ],
     message:
         "Training {wildcards.model}"
     script:

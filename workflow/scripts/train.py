@@ -16,6 +16,6 @@ with logged(snakemake):
         "device": snakemake.params.device,
         "image_files": list(snakemake.input.get("images", [])),
         "checkpoints": snakemake.params.checkpoints,
-        "published": snakemake.params.published,
+        "known": snakemake.params.known,
     }
     launch(job, processes=snakemake.resources.get("gpu", 1))

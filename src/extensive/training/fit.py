@@ -28,7 +28,7 @@ from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import reference_energies, refit_reference_energies
-from extensive.training.reuse import TRAINING_DIGEST, copy_published, is_published, training_digest
+from extensive.training.reuse import TRAINING_DIGEST, copy_trained, is_trained, training_digest
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import learns_from, times_of
 from extensive.training.targets import with_target
@@ -49,15 +49,15 @@ def train_model(
     device: str = "auto",
     image_files: Sequence[str | Path] = (),
     checkpoints: str | Path | None = None,
-    published: str | Path | None = None,
+    known: Sequence[str | Path] = (),
 ) -> Potential:
     """Train the network `model` (an entry of `models` of the configuration) and write it.
 
     Writes `<path>.pt`, `<path>.json` and the CSV `curve`; returns the potential. A model with
     `training.augmentation: null` learns from fixed images: those of `image_files` (HDF5 of the raster stage)
-    where given, else made here once. `checkpoints` is a folder from which the same training resumes. `published`
-    (a path without its suffix) is taken instead if it is of the same settings and data. Raises InputError for settings
-    or structures that do not fit each other.
+    where given, else made here once. `checkpoints` is a folder from which the same training resumes. The first of
+    `known` (paths without their suffix) that is of the same settings and data is taken instead. Raises InputError for
+    settings or structures that do not fit each other.
     """
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
@@ -132,12 +132,12 @@ def train_model(
     depends = {"train": data} | ({"initial_weights": weights_digest(first)} if first else {})
     # Where the weights that it goes on from lie is not what they are.
     wanted = training_digest(merged(begun, {"training": {"initial_weights": None}}), depends)
-    if published and is_published(published, wanted):
+    if same := next((place for place in known if is_trained(place, wanted)), None):
         if ranks.first:
-            print(f"{name}: taken from {published}, whose training has the same settings and data")
-            copy_published(published, path, curve)
+            print(f"{name}: taken from {same}, whose training has the same settings and data")
+            copy_trained(same, path, curve)
         ranks.leave()
-        return load_model(published)
+        return load_model(same)
     mark = stamp({**begun, "device": where.type}, depends)
     result = train(
         potential,

@@ -1,4 +1,4 @@
-"""Weights that were published of the same training, in place of training again."""
+"""Weights that are there of the same training, in place of training again."""
 
 import shutil
 from pathlib import Path
@@ -15,16 +15,16 @@ def training_digest(settings: dict[str, Any], data: dict[str, Any]) -> str:
     return digest({"settings": settings, "data": data})
 
 
-def is_published(path: str | Path, wanted: str) -> bool:
+def is_trained(path: str | Path, wanted: str) -> bool:
     """Whether `path` (without its suffix) has the weights, description and curve of the training `wanted`."""
     if not all(Path(file).is_file() for file in _files(path)):
         return False
     return (read_json(f"{path}.json").get("metadata") or {}).get(TRAINING_DIGEST) == wanted
 
 
-def copy_published(published: str | Path, path: str | Path, curve: str | Path) -> None:
-    """Copy what `is_published` to `path` (without its suffix) and `curve`."""
-    for source, target in zip(_files(published), (f"{path}.pt", f"{path}.json", curve), strict=True):
+def copy_trained(trained: str | Path, path: str | Path, curve: str | Path) -> None:
+    """Copy what `is_trained` to `path` (without its suffix) and `curve`."""
+    for source, target in zip(_files(trained), (f"{path}.pt", f"{path}.json", curve), strict=True):
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
 
