@@ -136,6 +136,13 @@ def test_a_network_says_that_it_learned_from_a_teacher(tmp_path, capsys):
     assert tuple(table.columns) == COLUMNS
     assert table.iloc[0].tolist() == ["taught", 6, "ednn 66ecd419", pytest.approx(1.0), pytest.approx(10.0), "student"]
     assert taught_models(tmp_path) == {"student": ["ednn 66ecd419"]}
+    # A network that goes on from it knows what it knew.
+    further = {**model, "training": {**model["training"], "initial_weights": str(tmp_path / "student.pt")}}
+    splits = {"train": names[:2], "validation": names[2:]}
+    train_model("further", further, structures, splits, tmp_path / "further", tmp_path / "curve.csv", "cpu")
+    assert taught_models(tmp_path)["further"] == ["ednn 66ecd419"]
+    assert main(["inspect", str(tmp_path / "further")]) == 0
+    assert "began with weights that learned from labels that are not DFT's but by ednn 66" in capsys.readouterr().out
 
 
 def test_a_network_of_dft_labels_alone_says_nothing(tmp_path):

@@ -226,8 +226,10 @@ def inspect(
     for key in ("n_train", "n_validation", *ranges, "families"):
         if key in metadata:
             print(f"{key}: {metadata[key]}")
+    count = metadata.get("n_teacher_labels")
+    learned = f"learned from {count}" if count else "began with weights that learned from"
     for teacher in metadata.get("teachers", []):
-        print(f"learned from {metadata['n_teacher_labels']} labels that are not DFT's but by {teacher}")
+        print(f"{learned} labels that are not DFT's but by {teacher}")
     for key, value in metadata.get("final", {}).items():
         print(f"{key}: {value if value is None else format(value, '.6g')}")
     print(f"sha256 {values['weights_sha256']}")

@@ -161,6 +161,9 @@ def train_model(
     metadata = _metadata(name, settings, learned, held, cells, result, mark, where) | {TRAINING_DIGEST: wanted}
     if first:
         metadata["initial_weights_sha256"] = weights_digest(first)
+        # What the first weights know of a teacher, these know of it too.
+        teachers = {*metadata.get("teachers", []), *trained.metadata.get("teachers", [])}
+        metadata |= {"teachers": sorted(teachers)} if teachers else {}
     trained.metadata.clear()  # what is left of it is of the weights that the training began with
     save_model(path, trained, metadata)
     ranks.leave()
