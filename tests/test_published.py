@@ -10,6 +10,7 @@ import pytest
 from extensive.config import load_config
 from extensive.config.plan import seed_of
 from extensive.evaluation.predictions import read_predictions
+from extensive.evaluation.publish import LARGEST_WEIGHTS_MB
 from extensive.keys import PREDICTION_COLUMNS, TIMING_COLUMNS
 from extensive.reference.archive import Archive
 from extensive.reference.chunks import Store, label_chunk
@@ -51,6 +52,12 @@ def test_the_archive_has_labels_for_every_set_of_the_default_preset_and_no_other
 
 PREDICTIONS = sorted((PUBLISHED / "predictions").glob("*.csv"))
 ENSEMBLES = [file for file in PREDICTIONS if file.stem.endswith("-ensemble")]
+
+
+def test_no_weights_are_larger_than_a_repository_should_carry():
+    weights = [*PUBLISHED.rglob("*.pt"), *(ROOT / "results/trained").glob("*.pt")]
+    assert weights
+    assert max(path.stat().st_size for path in weights) <= LARGEST_WEIGHTS_MB * 1e6
 
 
 def sets_of(file: Path) -> list[str]:
