@@ -16,6 +16,7 @@ from extensive.errors import InputError
 from extensive.images.raster import rasterize
 from extensive.inference import AtomsSource, Engine, FileSource, RepeatedSource, stream_energy, strips
 from extensive.inference.stream import added, energy_of_sums
+from extensive.inference.strips import even_parts
 from extensive.inference.windows import scatter_open, scatter_periodic
 from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.structures.sheet import PorousSheet
@@ -214,7 +215,18 @@ def test_strips_cover_every_row_once_whatever_the_number_of_ranks():
     assert [whole[0].first, whole[-1].last] == [0, 1000]
     assert all(a.last == b.first for a, b in itertools.pairwise(whole))
     for n_ranks in (1, 2, 3, 7, 20):
-        assert [s for rank in range(n_ranks) for s in strips(1000, 96, n_ranks, rank)] == whole
+        assert [s for rank in range(n_ranks) for s in strips(1000, 96, 1, n_ranks, rank)] == whole
+
+
+def test_parts_are_even_and_whole_strides():
+    for length, wanted in [(444, 384), (1000, 96), (40, 384), (8, 8), (576, 384), (580, 384)]:
+        parts = even_parts(length, wanted, 4)
+        sizes = [last - first for first, last in parts]
+        assert sum(sizes) == length
+        assert parts[0][0] == 0
+        assert all(size % 4 == 0 for size in sizes)
+        assert max(sizes) - min(sizes) <= 4
+        assert max(sizes) <= max(1.5 * wanted + 4, 8)
 
 
 @pytest.mark.parametrize("changes", [{}, EQUILIBRATED])

@@ -172,6 +172,8 @@ def _upright(
             continue
         if found is None or grid.copies < found.copies:
             found = grid
+        if found.copies == 1:
+            break
     if found is None or largest_pitch is None:
         return found
     lengths = np.linalg.norm(found.cells @ vectors, axis=1)

@@ -24,11 +24,14 @@ from extensive.images.placement import Placed
 from extensive.images.raster import pitch_features
 from extensive.inference.network import DTYPES, FoldedNetwork
 from extensive.inference.number_types import AUTO, choose
+from extensive.inference.repeated import Placer
 from extensive.inference.sources import AtomsSource, Source
+from extensive.inference.strips import Strip, even_parts, strips
 from extensive.inference.windows import scatter_open, scatter_periodic, window_half
 from extensive.io import digest
 from extensive.models import Potential
 from extensive.models.equilibration import total_energy
+from extensive.structures.frame import Frame
 
 # Side of a block, in patches. On a CPU: small enough for the features to stay in cache, large enough for the
 # context and the fixed cost of some twenty operations to be small beside it. On a GPU: enough work to fill
@@ -95,6 +98,7 @@ class BlockEngine:
         self._channel, self._weight, self._reference = _element_tables(potential)
         self._grids: OrderedDict[tuple[float, ...], Grid] = OrderedDict()
         self._fingerprint = ""
+        self._placer = Placer(potential)
 
     @property
     def fingerprint(self) -> str:
@@ -115,6 +119,13 @@ class BlockEngine:
                 }
             )
         return self._fingerprint
+
+    def laid(self, sheet: Atoms | Placed) -> tuple[Frame | None, Placed]:
+        """A sheet's frame and the sheet on its grid; what lies on one already has no frame.
+
+        Raises InputError as `Potential.lay` does.
+        """
+        return (None, sheet) if isinstance(sheet, Placed) else self._placer.lay(sheet)
 
     def grid(self, cell: tuple[float, float]) -> Grid:
         """The image grid of a cell (Lx, Ly) in Angstrom; kept, since folding costs more than a small cell."""
@@ -159,15 +170,24 @@ class BlockEngine:
         return self.grid(source.cell) if source.axes is None else self.sheared_grid(source.axes)
 
     def direct_energy(self, atoms: Atoms | Placed) -> float:
-        """Energy (eV) with the whole cell as one image: for small cells, and as the check of the streamed
-        one.
-        """
-        placed = self.potential.lay(atoms)
+        """Energy (eV) with the whole cell as one image: the check of the streamed one."""
+        placed = self.laid(atoms)[1]
         source = AtomsSource(placed)
-        grid = self.grid_of(source)
+        return self.energy_in_one_piece(placed, source, self.grid_of(source))
+
+    def energy_in_one_piece(self, placed: Placed, source: AtomsSource, grid: Grid) -> float:
+        """The same of a sheet whose source and grid are known."""
         with torch.inference_mode(), torch_threads(self.threads):
             total = float(self.whole_cell(torch.from_numpy(source.along), placed.numbers, grid))
         return (self.reference_eV(placed.numbers) + self.potential.energy_scale_eV * total) / placed.copies
+
+    def strips(self, grid: Grid, n_ranks: int = 1, rank: int = 0) -> list[Strip]:
+        """Strips of pixel rows, of one rank; see `extensive.inference.strips`."""
+        return strips(grid.shape[0], self.block_px, self.potential.network.stride, n_ranks, rank)
+
+    def columns(self, grid: Grid) -> list[tuple[int, int]]:
+        """First and last column of the blocks of a strip."""
+        return even_parts(grid.shape[1], self.block_px, self.potential.network.stride)
 
     def reference_eV(self, numbers: np.ndarray) -> float:
         """Sum of the per-element reference energies (eV) of atoms; InputError for an element unknown to the

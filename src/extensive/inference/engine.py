@@ -24,11 +24,12 @@ class Engine(BlockEngine):
 
         Raises InputError for what is none, or an unknown element.
         """
-        placed = self.potential.lay(atoms)
+        placed = self.laid(atoms)[1]
         source = AtomsSource(placed)
-        if not self.grid_of(source).whole:
+        grid = self.grid_of(source)
+        if not grid.whole:
             return stream_energy(self, source).energy_eV / placed.copies
-        return self.direct_energy(placed)
+        return self.energy_in_one_piece(placed, source, grid)
 
     def energy_and_forces(self, atoms: Atoms | Placed) -> tuple[float, np.ndarray]:
         """Energy (eV) and forces (N, 3) (eV/Angstrom; zero out of the plane), in memory bounded by a block's.

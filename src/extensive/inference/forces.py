@@ -9,9 +9,7 @@ from extensive.images.placement import Placed
 from extensive.inference.blocks import BlockEngine, Grid, torch_threads
 from extensive.inference.sources import AtomsSource
 from extensive.inference.stream import stream_energy
-from extensive.inference.strips import strips
 from extensive.models.equilibration import energies_at, shared_potential, total_energy
-from extensive.structures.frame import frame_of
 
 
 def blockwise_forces(engine: BlockEngine, atoms: Atoms | Placed) -> tuple[float, np.ndarray]:
@@ -20,7 +18,7 @@ def blockwise_forces(engine: BlockEngine, atoms: Atoms | Placed) -> tuple[float,
     E = sum_b E_b, so F_i = -sum_b dE_b / dr_i, where an atom near an edge counts in each block that sees it. Blocks
     with charge equilibration have energies at the potential that all of them share, found first and held.
     """
-    placed = engine.potential.lay(atoms)
+    frame, placed = engine.laid(atoms)
     source = AtomsSource(placed)
     grid = engine.grid_of(source)
     if grid.whole:
@@ -29,9 +27,9 @@ def blockwise_forces(engine: BlockEngine, atoms: Atoms | Placed) -> tuple[float,
         energy, found = _blockwise(engine, placed.numbers, source, grid)
     if grid.axes is not None:
         found = grid.axes.gradient(found)
-    if isinstance(atoms, Placed):
+    if frame is None:
         return energy / placed.copies, np.column_stack([found, np.zeros(len(found))])
-    return energy / placed.copies, frame_of(atoms).back(placed.back(found))
+    return energy / placed.copies, frame.back(placed.back(found))
 
 
 def _blockwise(engine: BlockEngine, numbers: np.ndarray, source: AtomsSource, grid: Grid) -> tuple[float, np.ndarray]:
@@ -43,18 +41,17 @@ def _blockwise(engine: BlockEngine, numbers: np.ndarray, source: AtomsSource, gr
     sums = torch.zeros((), dtype=torch.float64)
     potential = _shared_potential(engine, source)
     with torch_threads(engine.threads), torch.enable_grad():
-        for strip in strips(grid.shape[0], engine.block_px):
+        for strip in engine.strips(grid):
             low, high = strip.first * pitch_y - halo_y, strip.last * pitch_y + halo_y
             index, _ = source.indices_between(low, high)
             positions, elements = source.atoms_between(low, high)
-            for first in range(0, grid.shape[1], engine.block_px):
-                columns = min(engine.block_px, grid.shape[1] - first)
-                left, right = first * pitch_x - halo_x, (first + columns) * pitch_x + halo_x
+            for first, last in engine.columns(grid):
+                left, right = first * pitch_x - halo_x, last * pitch_x + halo_x
                 chosen, x = _images_between(positions[:, 0], left, right, width_A)
                 local = np.stack([x - first * pitch_x, positions[chosen, 1] - strip.first * pitch_y], axis=1)
                 channel, weight = engine.channels_of(elements[chosen])
                 place = torch.from_numpy(local).to(engine.device).requires_grad_(True)
-                shape = (strip.last - strip.first, columns)
+                shape = (strip.last - strip.first, last - first)
                 image = engine.block_image(place, channel, weight, grid, shape)
                 patches = grid.network.patches(image).double()
                 (gradient,) = torch.autograd.grad(energies_at(patches, potential).sum(), place)

@@ -11,6 +11,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -75,7 +76,12 @@ class AtomsSource:
         self.order = np.argsort(positions[:, 1], kind="stable")
         self._positions = positions[self.order]
         self._numbers = placed.numbers[self.order].astype(np.uint8)
-        self.fingerprint = digest([list(self.cell), len(placed), float(positions.sum()), int(placed.numbers.sum())])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of cell and atoms."""
+        sums = float(self._positions.sum()), int(self._numbers.sum(dtype=np.int64))
+        return digest([list(self.cell), len(self._numbers), *sums])
 
     def indices_between(self, y_low: float, y_high: float) -> tuple[np.ndarray, np.ndarray]:
         """Indices (N,) in order of y, and numbers of the periods (N,), of the atoms of the band."""

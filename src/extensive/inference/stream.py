@@ -9,7 +9,7 @@ import collections
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from extensive.inference.blocks import BlockEngine, Grid, torch_threads
 from extensive.inference.sources import Source
-from extensive.inference.strips import Checkpoint, Strip, strips
+from extensive.inference.strips import Checkpoint, Strip
 from extensive.io import digest
 from extensive.memory import peak_resident_GiB
 from extensive.models.equilibration import total_energy
@@ -79,8 +79,9 @@ def stream_energy(
     """
     started = time.perf_counter()
     grid = engine.grid_of(source)
-    todo = strips(grid.shape[0], engine.block_px, n_ranks, rank)
-    key = digest([engine.fingerprint, source.fingerprint, grid.shape, engine.block_px, n_ranks, rank])
+    todo = engine.strips(grid, n_ranks, rank)
+    places = [(strip.first, strip.last) for strip in todo]
+    key = digest([engine.fingerprint, source.fingerprint, grid.shape, places, n_ranks, rank])
     done = Checkpoint.open(checkpoint, key)
     before, resumed = done.seconds, len(done.sums_eV)
     left = [strip for strip in todo if strip.index not in done.sums_eV]
@@ -91,13 +92,7 @@ def stream_energy(
     )  # fmt: skip
     workers = engine.threads if engine.device.type == "cpu" else 1
     with bar, torch_threads(1 if workers > 1 else engine.threads), _pool(workers) as pool:
-        prepared: Future | None = None
-        for position, strip in enumerate(left):
-            atoms = (prepared or pool.submit(strip_atoms, engine, source, grid, strip)).result()
-            prepared = None
-            if position + 1 < len(left):
-                prepared = pool.submit(strip_atoms, engine, source, grid, left[position + 1])
-            sums = _strip_sums(engine, grid, strip, atoms, pool)
+        for strip, atoms, sums in _strip_sums(engine, source, grid, left, pool):
             done.seconds = before + time.perf_counter() - started
             done.peak_memory_GiB = max(done.peak_memory_GiB, peak_memory_GiB(engine.device))
             done.add(strip, sums, int(atoms.counts.sum()))
@@ -171,20 +166,41 @@ def _row_A(grid: Grid, row: int) -> float:
 
 
 def _strip_sums(
-    engine: BlockEngine, grid: Grid, strip: Strip, atoms: StripAtoms, pool: ThreadPoolExecutor
-) -> list[float]:
-    """The K sums (eV) of a strip: blocks in parallel, added in order, so that they are the same every time."""
-    height, width = strip.last - strip.first, grid.shape[1]
-    firsts = range(0, width, engine.block_px)
-    jobs = collections.deque(
-        pool.submit(_block_sums, engine, grid, atoms, (height, min(engine.block_px, width - first)), first)
-        for first in firsts
-    )
-    total = jobs.popleft().result()
-    while jobs:
-        total = total + jobs.popleft().result()
+    engine: BlockEngine, source: Source, grid: Grid, left: Sequence[Strip], pool: ThreadPoolExecutor
+) -> Iterator[tuple[Strip, StripAtoms, list[float]]]:
+    """Strips, their atoms and K sums (eV), one after the other. Two are in the pool at a time, so that no worker waits
+    for the last block of a strip. Blocks are added in order: a sum is the same every time.
+    """
+    begun: collections.deque[tuple[Strip, StripAtoms, list[Future]]] = collections.deque()
+    prepared: collections.deque[Future] = collections.deque()
+
+    def prepare(strip: Strip) -> None:
+        prepared.append(pool.submit(strip_atoms, engine, source, grid, strip))
+
+    for strip in left[:1]:
+        prepare(strip)
+    for position, strip in enumerate(left):
+        atoms = prepared.popleft().result()
+        for following in left[position + 1 : position + 2]:
+            prepare(following)  # ahead of this strip's blocks in the pool's queue
+        height = strip.last - strip.first
+        jobs = [
+            pool.submit(_block_sums, engine, grid, atoms, (height, last - first), first)
+            for first, last in engine.columns(grid)
+        ]
+        begun.append((strip, atoms, jobs))
+        if len(begun) > 1:
+            yield _finished(engine, *begun.popleft())
+    while begun:
+        yield _finished(engine, *begun.popleft())
+
+
+def _finished(
+    engine: BlockEngine, strip: Strip, atoms: StripAtoms, jobs: Sequence[Future]
+) -> tuple[Strip, StripAtoms, list[float]]:
+    total = sum(job.result() for job in jobs)
     sums = [engine.potential.energy_scale_eV * float(part) for part in total]
-    return [engine.reference_of_counts_eV(atoms.counts) + sums[0], *sums[1:]]
+    return strip, atoms, [engine.reference_of_counts_eV(atoms.counts) + sums[0], *sums[1:]]
 
 
 def block_arguments(

@@ -1,5 +1,6 @@
 """How a sheet is cut into strips, and what is remembered of the strips that are done."""
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,27 @@ class Strip:
     last: int
 
 
-def strips(height_px: int, rows_px: int, n_ranks: int = 1, rank: int = 0) -> list[Strip]:
-    """The strips of one rank: contiguous, and as even in number as can be.
+def even_parts(length_px: int, wanted_px: int, stride_px: int = 1) -> list[tuple[int, int]]:
+    """Parts first <= pixel < last of a length, each about `wanted_px` long and a whole number of strides.
+
+    Equal parts (to one stride): a narrow one at the end would have nearly all of its cost in its context.
+    """
+    units = length_px // stride_px
+    count = max(1, round(length_px / wanted_px))
+    edges = [stride_px * (units * i // count) for i in range(count + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def strips(height_px: int, rows_px: int, stride_px: int = 1, n_ranks: int = 1, rank: int = 0) -> list[Strip]:
+    """The strips of one rank: contiguous, of about `rows_px` rows, and as even in number as can be.
 
     The partition into strips does not depend on `n_ranks`, so neither does any strip's energy.
     """
     if rows_px < 1 or n_ranks < 1 or not 0 <= rank < n_ranks:
         raise InputError(f"strips: rows_px {rows_px}, rank {rank} of {n_ranks}; expected rows >= 1, 0 <= rank < ranks")
-    count = -(-height_px // rows_px)
-    first, last = rank * count // n_ranks, (rank + 1) * count // n_ranks
-    return [Strip(i, i * rows_px, min((i + 1) * rows_px, height_px)) for i in range(first, last)]
+    parts = [Strip(i, first, last) for i, (first, last) in enumerate(even_parts(height_px, rows_px, stride_px))]
+    count = len(parts)
+    return parts[rank * count // n_ranks : (rank + 1) * count // n_ranks]
 
 
 @dataclass

@@ -11,7 +11,6 @@ from extensive.inference import Engine, Source
 from extensive.inference.blocks import torch_threads
 from extensive.inference.number_types import chosen
 from extensive.inference.stream import block_arguments, strip_atoms
-from extensive.inference.strips import strips
 from extensive.models import load_model
 from extensive.structures.sheet import PorousSheet
 from extensive.timing.networks import NetworkTimingSettings, devices_for
@@ -67,7 +66,7 @@ def flop_per_atom(engine: Engine, source: Source, n_atoms: int) -> float:
 def breakdown(engine: Engine, source: Source) -> dict[str, Any]:
     """Microseconds per atom on one core (or the GPU) of each part of a streamed evaluation, from one inner block."""
     grid, wait = engine.grid_of(source), _synchronise(engine.device.type)
-    strip = strips(grid.shape[0], engine.block_px)[0]
+    strip, (_, columns) = engine.strips(grid)[0], engine.columns(grid)[0]
     halo_y = engine.halo_A(grid)[0]
     low, high = strip.first * grid.pitch_A[0] - halo_y, strip.last * grid.pitch_A[0] + halo_y
     threads = 1 if engine.device.type == "cpu" else engine.threads
@@ -76,7 +75,6 @@ def breakdown(engine: Engine, source: Source) -> dict[str, Any]:
         atoms = strip_atoms(engine, source, grid, strip)
         in_strip = int(atoms.counts.sum())
         sorted_s = _best(lambda: strip_atoms(engine, source, grid, strip), wait) - made
-        columns = min(engine.block_px, grid.shape[1])
         shape = (strip.last - strip.first, columns)
         arguments = block_arguments(engine, grid, atoms, shape, 0)
         image = engine.block_image(*arguments, grid, shape)
