@@ -20,6 +20,7 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/timing.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/studies.smk"
+include: "workflow/rules/publish.smk"
 include: "workflow/rules/peers.smk"
 include: "workflow/rules/plan.smk"
 

@@ -97,6 +97,11 @@ def test_one_training_follows_another_with_every_seed(workflow_copy):
     on.write_text(text.replace("ENSEMBLES", "ednn, first"))
     assert workflow_copy.planned(*files, preset=None)["train"] == 2
     assert workflow_copy.planned(*files, "results/default/models/ednn-seed1.pt", preset=None)["train"] == 4
+    # What others go on from meets no test set, and what is published has its error bars.
+    published = workflow_copy.snakemake("--dry-run", *files[:-1], "publish", preset=None).stdout
+    for wanted in ("predictions/ednn-seed1-test.csv", "predictions/ednn-symmetric-ensemble-test.csv", "claims-seeds.csv"):
+        assert wanted in published
+    assert "predictions/first" not in published
     on.write_text(text.replace("ENSEMBLES", "ednn"))
     done = workflow_copy.snakemake(
         "--dry-run", *files[:-1], "results/default/models/ednn-seed1.pt", preset=None, check=False

@@ -175,8 +175,11 @@ def sets_of(model: str) -> list[str]:
     """A cnn takes one size of image, so larger cells and those of other shapes are not for it.
 
     Cells at an angle to the lattice are for networks of convolutional tiles alone; see extensive.models.Potential.lay.
-    A network that learned from a teacher's labels is asked about what the teacher labelled too.
+    A network that learned from a teacher's labels is asked about what the teacher labelled too. One that another goes
+    on from is no result, and meets no test set.
     """
+    if model in STAGES:
+        return []
     entry = TRAINED[model]
     left_out = set() if entry["network"] == "ednn" else set(keys.OTHER_CELLS)
     if entry["tile_network"] != "convolutional":

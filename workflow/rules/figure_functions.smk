@@ -72,10 +72,13 @@ def claimed(seed: int) -> dict:
             f"{config['structures']['dimers'][name]['dimensions']}D": f"cnn-{name}{suffix}" for name in DIMERS
         },
         "ising": {length: f"ednn-ising{suffix}-{length}" for length in ISING},
-        "others": {model: models[model] for model in MODELS if model not in (CNN, EDNN)},
+        "others": {model: models[model] for model in MODELS if model not in (CNN, EDNN, *STAGES)},
     }
 
 
 def done_studies(wildcards) -> list[str]:
-    """What the studies left for the claims; a run without studies has claims as well."""
+    """The ensemble for the claims: where the run trains all of it in any case, or where a study left it."""
+    anyway = {*MODELS, *trainings.needed_by_teachers(config, TRAINED)}
+    if all(m.model in anyway for m in study_members(trainings.SEEDS) if m.base in SYMMETRIC):
+        return ENSEMBLE_OF_AVERAGES
     return [file for file in ENSEMBLE_OF_AVERAGES if Path(file).is_file()]

@@ -319,6 +319,3 @@ use rule figure_inputs as figure_ising with:
     params:
         module="ising",
         numbers=caption_numbers,
-
-
-include: "publish.smk"

@@ -86,6 +86,7 @@ rule publish:
     input:
         FIGURES,
         TABLES,
+        OF_SEEDS,
         code=code("publish.py"),
     log:
         f"{RUN}/logs/figures/publish.log",

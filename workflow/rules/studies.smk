@@ -28,17 +28,26 @@ STUDY_FIGURES = [
         if study_members(study)
     ],
     *(["components"] if PARTS_OF_ENERGY else []),
-    *(["calibration"] if ENSEMBLES else []),
 ]
+# Error bars of what is published.
+OF_SEEDS = [
+    *([result("tables/seeds.csv"), result("figures/calibration.png")] if ENSEMBLES else []),
+    *(result(f"predictions/{model}-ensemble-{part}.csv") for model in ENSEMBLES for part in sets_of(model)),
+    *ENSEMBLE_OF_AVERAGES,
+    *([result("tables/claims-seeds.csv")] if config["studies"]["seeds"] > 1 else []),
+]
+
+
+rule seeds:
+    input:
+        OF_SEEDS,
 
 
 rule studies:
     input:
+        OF_SEEDS,
         expand(result("tables/{study}.csv"), study=[s for s in SETS_OF_STUDY if study_members(s)]),
-        [result(f"predictions/{model}-ensemble-{part}.csv") for model in ENSEMBLES for part in sets_of(model)],
-        ENSEMBLE_OF_AVERAGES,
         expand(result("figures/{figure}.png"), figure=STUDY_FIGURES),
-        result("tables/claims-seeds.csv") if config["studies"]["seeds"] > 1 else [],
 
 
 rule study_table:

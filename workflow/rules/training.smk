@@ -30,7 +30,9 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 TRAINED = {**MODELS, **VARIANTS}
-
+# Those that others go on from are no results themselves, unless figures are of them.
+STAGES = {trainings.begun_from(config, model["training"]) for model in TRAINED.values()}
+STAGES -= {None, config["figures"]["cnn"], config["figures"]["ednn"]}
 STUDENTS = [name for name, model in TRAINED.items() if model["training"]["teacher_labels"]]
 for name in TAUGHT:
     teachers_of(name)  # refuses here, before any job, what cannot teach
