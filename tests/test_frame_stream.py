@@ -99,7 +99,7 @@ def test_bonds_of_a_streamed_file_are_those_of_the_sheet(potential, sheet, tmp_p
 
 
 def test_what_lies_behind_the_first_million_atoms_is_checked(path, monkeypatch, tmp_path):
-    monkeypatch.setattr(sheets, "ATOMS_IN_ONE_IMAGE", 1000)
+    monkeypatch.setattr(sheets, "ATOMS_IN_MEMORY", 1000)
     monkeypatch.setattr(FileSource.__init__, "__defaults__", (20.0, 2000, None))
     sheet = rattled((60, 40))
     sheet.positions[-1] = sheet.positions[-2] + [0.3, 0.0, 0.0]

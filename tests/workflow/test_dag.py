@@ -99,7 +99,8 @@ def test_one_training_follows_another_with_every_seed(workflow_copy):
     assert workflow_copy.planned(*files, "results/default/models/ednn-seed1.pt", preset=None)["train"] == 4
     # What others go on from meets no test set, and what is published has its error bars.
     published = workflow_copy.snakemake("--dry-run", *files[:-1], "publish", preset=None).stdout
-    for wanted in ("predictions/ednn-seed1-test.csv", "predictions/ednn-symmetric-ensemble-test.csv", "claims-seeds.csv"):
+    ensembles = ("predictions/ednn-seed1-test.csv", "predictions/ednn-symmetric-ensemble-test.csv")
+    for wanted in (*ensembles, "claims-seeds.csv"):
         assert wanted in published
     assert "predictions/first" not in published
     on.write_text(text.replace("ENSEMBLES", "ednn"))

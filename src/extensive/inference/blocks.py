@@ -22,7 +22,7 @@ from extensive.errors import InputError
 from extensive.images.oblique import SkewAxes, pixel_features
 from extensive.images.placement import Placed
 from extensive.images.raster import pitch_features
-from extensive.inference.network import DTYPES, FoldedNetwork
+from extensive.inference.network import DTYPES, FoldedNetwork, in_double
 from extensive.inference.number_types import AUTO, choose
 from extensive.inference.repeated import Placer
 from extensive.inference.sources import AtomsSource, Source
@@ -99,6 +99,7 @@ class BlockEngine:
         self._grids: OrderedDict[tuple[float, ...], Grid] = OrderedDict()
         self._fingerprint = ""
         self._placer = Placer(potential)
+        self._trunk64: torch.nn.Module | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -139,10 +140,15 @@ class BlockEngine:
         if config.pitch_channels:
             cells = torch.tensor([key], dtype=torch.float64)
             features = pitch_features(cells, (height, width), config.pixel_size_A)[0]
-        network = FoldedNetwork(self.potential.network, features, self.dtype, self.device)
+        network = self._folded(features)
         whole = height * width <= DIRECT_BLOCKS * self.block_px**2
         grid = Grid(key, (height, width), (key[1] / height, key[0] / width), network, whole)
         return self._kept(key, grid)
+
+    def _folded(self, features: Tensor | None) -> FoldedNetwork:
+        if self._trunk64 is None:  # when it is needed: `potential` may still be converted after this was made
+            self._trunk64 = in_double(self.potential.network.tile_network)
+        return FoldedNetwork(self.potential.network, features, self.dtype, self.device, self._trunk64)
 
     def _kept(self, key: tuple[float, ...], grid: Grid) -> Grid:
         self._grids[key] = grid
@@ -160,7 +166,7 @@ class BlockEngine:
         features = None
         if config.pitch_channels:
             features = pixel_features(torch.from_numpy(axes.pixels_A)[None], config.pixel_size_A)[0]
-        network = FoldedNetwork(self.potential.network, features, self.dtype, self.device)
+        network = self._folded(features)
         # An image of few rows has no strips.
         whole = height * width <= DIRECT_BLOCKS * self.block_px**2 or height < self.context_px
         return self._kept(key, Grid(axes.cell, axes.torus.shape, axes.pitch_A, network, whole, axes))

@@ -34,8 +34,6 @@ from extensive.paths import model_folders
 from extensive.structures.frame import Frame, check_no_chain, frame_of, name_of
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-# Beyond this many atoms, the image of an ednn is evaluated block by block, in bounded memory.
-ATOMS_IN_ONE_IMAGE = 20_000
 # How far a cnn's cell may lie outside the range of its training cells.
 CELL_MARGIN = 0.01
 # Cells below this have no vector across the sheet.
@@ -221,7 +219,7 @@ class Calculator(AseCalculator):
             symmetries = symmetries_for(potential)
             copies = copies_of(potential, placed) if self.symmetric else [placed]
             for number, sheet in enumerate(copies):
-                if engine is not None and len(placed) > ATOMS_IN_ONE_IMAGE:
+                if engine is not None:
                     energy, force = engine.energy_and_forces(sheet) if with_forces else (engine.energy(sheet), None)
                 elif with_forces:
                     found, parts = potential.energies_and_forces([sheet], batch_atoms=len(placed))

@@ -36,13 +36,23 @@ class Layer(NamedTuple):
 class FoldedNetwork:
     """What patches of padded images add, equal to that of an EDNN whose form is 'convolutional'."""
 
-    def __init__(self, network: EDNN, pitch: Tensor | None, dtype: torch.dtype, device: torch.device) -> None:
-        """`pitch`: features (2,) of the images to come or, of sheared pixels, (3,); None without that condition."""
+    def __init__(
+        self,
+        network: EDNN,
+        pitch: Tensor | None,
+        dtype: torch.dtype,
+        device: torch.device,
+        trunk64: torch.nn.Module | None = None,
+    ) -> None:
+        """`pitch`: features (2,) of the images to come or, of sheared pixels, (3,); None without that condition.
+
+        `trunk64`: the network's trunk `in_double`, where several pitches share it.
+        """
         self.stride, self.context_px, self.dtype = network.stride, network.context_px, dtype
         self.readout = network.config.readout
-        trunk, double = network.tile_network, torch.float64
+        double = torch.float64
         pitch = None if pitch is None else pitch.to(double)
-        trunk64 = _in_double(trunk)
+        trunk64 = in_double(network.tile_network) if trunk64 is None else trunk64
 
         # In bfloat16, which has 8 bits, only the blocks' 3x3 layers: most of the arithmetic and least of the error. The
         # stem's weights hold the images' statistics and nearly cancel: to round them alone costs a meV/atom.
@@ -99,7 +109,8 @@ class FoldedNetwork:
         return per_atom(self.readout, output, image, margin, self.stride, self.atoms_per_mean)
 
 
-def _in_double(trunk: torch.nn.Module) -> torch.nn.Module:
+def in_double(trunk: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a trunk, float64 and on the CPU, to fold pitches into without rounding."""
     return copy.deepcopy(trunk).to(device="cpu", dtype=torch.float64)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from extensive.errors import InputError
 from extensive.images.placement import Grid
 from extensive.inference import AtomsSource, Engine, FileSource, SheetEnergy, Source, stream_energy
-from extensive.inference.calculator import ATOMS_IN_ONE_IMAGE, check_domain, check_frame
+from extensive.inference.calculator import check_domain, check_frame
 from extensive.inference.number_types import AUTO
 from extensive.inference.shifts import knows_exchange
 from extensive.inference.xyz import read_header
@@ -25,6 +25,8 @@ from extensive.structures.user_files import read_any
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import Timing, cells_of_atoms
 
+# A user's file of up to this many atoms is held in memory.
+ATOMS_IN_MEMORY = 20_000
 SHEET_COLUMNS = (*TIMING_COLUMNS, "peak_memory_GiB", "energy_eV")
 
 
@@ -107,7 +109,7 @@ def file_source(
     the first million atoms say its direction. Without, it must lie along x and y. Raises InputError naming the file.
     """
     potential = None if model is None else load_model(model)
-    if not is_plain_xyz(path) or (read_header(path).n_atoms <= ATOMS_IN_ONE_IMAGE and potential is not None):
+    if not is_plain_xyz(path) or (read_header(path).n_atoms <= ATOMS_IN_MEMORY and potential is not None):
         atoms = read_any(path)[0]
         if potential is None:
             return AtomsSource(atoms)
