@@ -166,10 +166,10 @@ def _fused(engine: Engine, cell: Atoms) -> Callable[[int], Callable[[], object]]
 
     def prepare(n_cells: int) -> Callable[[], object]:
         nx, ny = supercell_of_cells(n_cells)
-        if n_cells <= CELLS_IN_MEMORY:
+        source = RepeatedSource(cell, nx, ny)
+        if n_cells <= CELLS_IN_MEMORY or engine.grid_of(source).whole:
             atoms = cell.repeat((nx, ny, 1))
             return lambda: engine.energy(atoms)
-        source = RepeatedSource(cell, nx, ny)
         return lambda: stream_energy(engine, source)
 
     return prepare
