@@ -1,6 +1,7 @@
 """Figures: what is drawn is what the tables hold, axes carry units, and no torch is needed."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -225,8 +226,22 @@ def test_gain_of_fusing_is_of_sizes_that_both_were_timed_at():
     assert scaling.fusing_gain(table[table["n_cells"] != 10].replace("ednn-fused", "cnn")) is None
 
 
+def test_of_further_networks_the_fastest_is_drawn_by_its_name():
+    dft, nets, sheet, exponents = synthetic.timings()
+    own = nets[(nets["method"] == "ednn-fused") & (nets["device"] == "cpu")]
+    others = [own.assign(method=f"{name}-fused", seconds=own["seconds"] / gain) for name, gain in (("b", 4), ("c", 2))]
+    one = sheet.assign(method="b-streamed", seconds=60.0)
+    drawing = scaling.draw(pd.concat([dft, nets, *others]), exponents["fits"], pd.concat([sheet, one]))
+    labels = drawing.figure.axes[0].get_legend_handles_labels()[1]
+    assert any(label.startswith("b fused, 2 CPU cores") for label in labels)
+    assert "b streamed sheet, CPU" in labels
+    assert not any(label.startswith("c ") for label in labels)
+    assert set(drawing.table["method"]) >= {"b-fused", "c-fused", "b-streamed"}  # the table has all
+
+
 def test_scaling_says_what_dft_would_need(drawings):
     numbers = drawings["scaling"].numbers
+    assert re.fullmatch(r"[\d,e+]+ years", numbers["dft_extrapolated"])
     assert numbers["dft_extrapolated_years"] == pytest.approx(60 * (35.2e6 / 60) ** 2.6 / 3.156e7)
     assert numbers["fits"]["EDNN fused, cpu"] == "1.00 ± 0.10"
 

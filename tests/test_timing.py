@@ -23,7 +23,7 @@ from extensive.timing.measure import (
 )
 from extensive.timing.networks import NetworkTimingSettings, time_networks, timing_cell
 from extensive.timing.precision import measure_precision
-from extensive.timing.sheet import SHEET_COLUMNS, evaluate_sheet, sheet_source, write_sheet
+from extensive.timing.sheet import SHEET_COLUMNS, evaluate_sheet, method_of, sheet_source, write_sheet
 
 EDNN = ModelConfig(
     "ednn", "convolutional", channels=("C",), pitch_channels=True, focus_px=8, stem=((8, 4, 2),), width=8, blocks=1,
@@ -117,6 +117,19 @@ def test_timed_networks_fill_the_fixed_columns(models, tmp_path):
     assert (table.n_atoms == 60 * table.n_cells).all()
     assert (table.seconds > 0).all()
     assert table.hardware.notna().all()
+
+
+def test_further_networks_are_timed_fused_under_their_own_names(models, tmp_path):
+    torch.manual_seed(1)
+    save_model(tmp_path / "ednn-fast", Potential(build_model(EDNN).eval(), {"C": -9.0}))
+    settings = NetworkTimingSettings((1, 2), ("float32",), 1, 1, 5.0, 5.0)
+    rows = time_networks([*models, tmp_path / "ednn-fast.pt"], timing_cell((2, 2), 0), settings, "cpu")
+    methods = dict.fromkeys(row.method for row in rows)
+    assert list(methods) == ["cnn-paper", "ednn-tiled", "ednn-fused", "ednn-fast-fused"]
+    assert [method_of(name, "a/ednn.pt") for name in ("a/ednn.pt", "a/ednn-fast.pt")] == [
+        "ednn-streamed",
+        "ednn-fast-streamed",
+    ]
 
 
 def test_sizes_beyond_the_budget_are_left_out(models):

@@ -1,6 +1,7 @@
 """Timing: seconds of one energy against system size, by DFT and by networks, and the papers' largest sheet."""
 
 TIMED_MODELS = config["timing"]["networks"]["models"]
+SHEET_MODELS = as_list(config["sheet"]["model"])
 # Where the cell that is repeated is not graphene, the data set that has it.
 TIMED_STRUCTURE = config["timing"]["networks"]["structure"]
 DFT_SIZES = ["x".join(map(str, supercell)) for supercell in config["timing"]["dft"]["supercells"]]
@@ -12,7 +13,7 @@ DFT_SIZES += [
     if plan.ranks(config, supercell) > 1
 ]
 
-for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", [config["sheet"]["model"]])):
+for key, names in (("timing.networks.models", TIMED_MODELS), ("sheet.model", SHEET_MODELS)):
     for name in names if MODELS else []:
         if name not in MODELS:
             raise WorkflowError(
@@ -128,11 +129,8 @@ rule timing_networks:
 
 rule sheet:
     input:
-        model=result(f"models/{config['sheet']['model']}.pt"),
-        rounding=expand(
-            result("models/{model}-rounding.json"),
-            model=[m for m in [config["sheet"]["model"]] if m in FUSED],
-        ),
+        models=expand(result("models/{model}.pt"), model=SHEET_MODELS),
+        rounding=expand(result("models/{model}-rounding.json"), model=[m for m in SHEET_MODELS if m in FUSED]),
         code=code("sheet.py"),
     output:
         table=result("timings/sheet.csv"),

@@ -66,9 +66,10 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     timed = config["timing"]["networks"]["structure"]
     if timed is not None and timed not in structures["datasets"]:
         raise InputError(f"timing.networks.structure: {timed!r} is not among structures.datasets")
+    sheet = config["sheet"]["model"]
     for key, names in (
         ("timing.networks.models", config["timing"]["networks"]["models"]),
-        ("sheet.model", [config["sheet"]["model"]]),
+        ("sheet.model", [sheet] if isinstance(sheet, str) else sheet),
     ):
         for name in names if sheets else []:
             if name not in sheets:

@@ -88,6 +88,28 @@ def fusing_gain(networks: pd.DataFrame) -> float | None:
     return float(ratio.median()) if len(ratio) else None
 
 
+def with_fastest_of_others(timings: pd.DataFrame) -> pd.DataFrame:
+    """Timings without those of further networks, `<name>-fused...`, but for the one that needs least for an atom."""
+    timings = timings.reset_index(drop=True)
+    names = timings["method"].str.extract("^(.+)-fused.*$")[0].where(~timings["method"].isin(METHODS))
+    if names.isna().all():
+        return timings
+    per_atom = timings["seconds"] / timings["n_atoms"]
+    fastest = names[per_atom[names.notna()].idxmin()]
+    return timings[names.isna() | (names == fastest)]
+
+
+def _title(method: str) -> str:
+    """What a series is called; one of a further network, by its name."""
+    if method in METHODS:
+        return METHODS[method][0]
+    for form, title in (("fused", "fused"), ("streamed", "streamed sheet")):
+        name, found, number_type = method.partition(f"-{form}")
+        if found:
+            return f"{name} {title}" + number_type.replace("-", ", ", 1)
+    return method
+
+
 @styled
 def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame | None = None) -> Drawing:
     """Log-log plot of timings; DFT's fit is drawn dashed beyond what was measured.
@@ -100,9 +122,10 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     fits = [fit for fit in fits if fit["method"] != "gpaw" or fit["cores"] == 1]
     fit_of = {(fit["method"], fit["device"], fit["cores"]): fit for fit in fits}
     devices = list(dict.fromkeys(timings["device"]))
+    drawn = with_fastest_of_others(timings)
     top = max(PAPER_POINTS["seconds"].max(), timings["seconds"].max()) * 300
     reach = max(PAPER_SHEET_CELLS, timings["n_cells"].max()) * 2.5
-    for index, (key, series) in enumerate(timings.groupby(["method", "device", "cores"], sort=False)):
+    for index, (key, series) in enumerate(drawn.groupby(["method", "device", "cores"], sort=False)):
         method, device, cores = key
         fit = fit_of.get(key)
         where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else "GPU"
@@ -138,9 +161,9 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     parts = [timings] if sheet is None else [timings, sheet]
     table = pd.concat([part[list(TIMING_COLUMNS)] for part in parts], ignore_index=True)
     numbers = {
-        "fits": {f"{METHODS.get(fit['method'], (fit['method'],))[0]}, {fit['device']}": _exponent(fit) for fit in fits},
+        "fits": {f"{_title(fit['method'])}, {fit['device']}": _exponent(fit) for fit in fits},
         "dft_extrapolated_years": _years(fits),
-        "dft_extrapolated": _duration(_years(fits) or 0.0),
+        "dft_extrapolated": _long_duration(_years(fits) or 0.0),
         "largest_n_atoms": int(table["n_atoms"].max()),
         "hardware": sorted(str(text) for text in table["hardware"].dropna().unique()),
     }
@@ -153,7 +176,7 @@ def _exponent(fit: dict[str, Any]) -> str:
     return f"{fit['exponent']:.2f} ± {0.5 * (fit['exponent_high'] - fit['exponent_low']):.2f}"
 
 
-def _duration(years: float) -> str:
+def _long_duration(years: float) -> str:
     """One significant digit, in the largest unit of which there is at least one."""
     units = {"years": 1.0, "days": 365.25, "hours": 365.25 * 24}
     name = next((name for name, count in units.items() if years * count >= 1), "hours")
@@ -179,8 +202,8 @@ def _series(
     variant: int,
     index: int,
 ) -> None:
-    title, colour, marker = METHODS.get(method, (method, GREY, "os^Dv"[index % 5]))
-    label = f"{title}, {where}" + (f"\n(N$^{{{fit['exponent']:.2f}}}$)" if fit else "")
+    _, colour, marker = METHODS.get(method, (method, GREY, "os^Dv"[index % 5]))
+    label = f"{_title(method)}, {where}" + (f"\n(N$^{{{fit['exponent']:.2f}}}$)" if fit else "")
     axes.plot(
         series["n_cells"],
         series["seconds"],
@@ -217,8 +240,9 @@ def _extrapolate(axes: Axes, fit: dict[str, Any], start: float, reach: float, to
 
 
 def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
-    title, colour, marker = METHODS["ednn-streamed"]
-    for number, (device, part) in enumerate(sheet.groupby("device", sort=False)):
+    devices = list(dict.fromkeys(sheet["device"]))
+    for (method, device), part in sheet.groupby(["method", "device"], sort=False):
+        _, colour, marker = METHODS.get(method, ("", GREY, "*"))
         axes.scatter(
             part["n_cells"],
             part["seconds"],
@@ -227,8 +251,8 @@ def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
             zorder=6,
             linewidths=0.9,
             edgecolors=colour,
-            facecolors=colour if number == 0 else "white",
-            label=f"{title}, {'GPU' if device == 'cuda' else 'CPU'}",
+            facecolors=colour if device == devices[0] else "white",
+            label=f"{_title(method)}, {'GPU' if device == 'cuda' else 'CPU'}",
         )
         largest = part.loc[part["n_cells"].idxmax()]
         axes.annotate(

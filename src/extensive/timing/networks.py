@@ -70,12 +70,18 @@ def devices_for(device: str) -> list[str]:
 def time_networks(
     models: Sequence[str | Path], cell: Atoms, settings: NetworkTimingSettings, device: str, progress: bool = False
 ) -> list[Timing]:
-    """Rows for every model, device and size; `cell` is the structure that is repeated (60 atoms in results)."""
-    rows = []
+    """Rows for every model, device and size; `cell` is the structure that is repeated (60 atoms in results).
+
+    Methods of the first EDNN begin with `ednn`, those of others with their names; these are timed fused alone.
+    """
+    rows, first = [], None
     for path in models:
         for name in devices_for(device):
             potential = load_model(path, name)
-            for row in time_network(potential, cell, settings, name):
+            if potential.config.network == "ednn":
+                first = first or path
+            of = "ednn" if path == first else Path(path).stem
+            for row in time_network(potential, cell, settings, name, of):
                 rows.append(row)
                 if progress:
                     tqdm.write(
@@ -85,9 +91,12 @@ def time_networks(
     return rows
 
 
-def time_network(potential: Potential, cell: Atoms, settings: NetworkTimingSettings, device: str) -> Iterator[Timing]:
-    """Rows of one model on one device. A CNN has one size; an EDNN is timed tiled and, where it can be,
-    fused.
+def time_network(
+    potential: Potential, cell: Atoms, settings: NetworkTimingSettings, device: str, of: str = "ednn"
+) -> Iterator[Timing]:
+    """Rows of one model on one device. A CNN has one size; an EDNN is timed tiled and, where it can be, fused.
+
+    `of`: what the names of an EDNN's methods begin with; of another than `ednn` only the fused evaluation is timed.
     """
     config = potential.config
     suffix = "-paper" if config.form == "paper" else ""
@@ -96,14 +105,15 @@ def time_network(potential: Potential, cell: Atoms, settings: NetworkTimingSetti
             f"cnn{suffix}", [1], _whole(potential, cell, None), settings, settings.budget_s, device, cell
         )
         return
-    method = "ednn-paper" if suffix else "ednn-tiled"
-    call = _whole(potential, cell, "tiled")
-    yield from _series(method, settings.cells, call, settings, settings.tiled_budget_s, device, cell)
+    if of == "ednn" or not potential.network.can_fuse:
+        method = f"{of}-paper" if suffix else f"{of}-tiled"
+        call = _whole(potential, cell, "tiled")
+        yield from _series(method, settings.cells, call, settings, settings.tiled_budget_s, device, cell)
     if not potential.network.can_fuse:
         return
     for dtype in chosen(settings.dtypes, potential, device):
         engine = Engine(potential, dtype, device, settings.threads)
-        method = "ednn-fused" if dtype == "float32" else f"ednn-fused-{dtype}"
+        method = f"{of}-fused" if dtype == "float32" else f"{of}-fused-{dtype}"
         yield from _series(method, settings.cells, _fused(engine, cell), settings, settings.budget_s, device, cell)
 
 

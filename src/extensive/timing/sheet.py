@@ -86,6 +86,11 @@ def said_of(engine: Engine) -> str:
     return f"{engine.dtype_name} ({engine.why})"
 
 
+def method_of(model: str | Path, first: str | Path) -> str:
+    """What sheet.csv calls the evaluation by one of several models: by their name, the `first` that of all EDNNs."""
+    return "ednn-streamed" if model == first else f"{Path(model).stem}-streamed"
+
+
 def write_sheet(rows: Sequence[SheetTiming], path: str | Path) -> None:
     """Write sheet.csv, atomically."""
     table = pd.DataFrame([asdict(row) for row in rows], columns=list(SHEET_COLUMNS))
