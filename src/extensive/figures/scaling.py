@@ -241,7 +241,7 @@ def _extrapolate(axes: Axes, fit: dict[str, Any], start: float, reach: float, to
 
 def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
     devices = list(dict.fromkeys(sheet["device"]))
-    for (method, device), part in sheet.groupby(["method", "device"], sort=False):
+    for number, ((method, device), part) in enumerate(sheet.groupby(["method", "device"], sort=False)):
         _, colour, marker = METHODS.get(method, ("", GREY, "*"))
         axes.scatter(
             part["n_cells"],
@@ -255,13 +255,14 @@ def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
             label=f"{_title(method)}, {'GPU' if device == 'cuda' else 'CPU'}",
         )
         largest = part.loc[part["n_cells"].idxmax()]
+        atoms = "" if number else f"{quote(largest['n_atoms'] / 1e6)} M atoms\n"
         axes.annotate(
-            f"{quote(largest['n_atoms'] / 1e6)} M atoms\nin {_duration(largest['seconds'])}",
+            f"{atoms}in {_duration(largest['seconds'])}",
             (largest["n_cells"], largest["seconds"]),
             textcoords="offset points",
-            xytext=(-7, 0),
+            xytext=(12, -7) if number else (-7, 0),
             ha="right",
-            va="bottom",
+            va="top" if number else "bottom",
             fontsize=7,
         )
 
