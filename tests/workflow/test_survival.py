@@ -134,6 +134,7 @@ def sheet(blocks: tuple[int, int]) -> Job:
 
     def prepare(folder: Path) -> None:
         write_model(folder / "model")
+        write_model(folder / "other", seed=1)
         # What a kill in the midst of writing leaves: the moments of the kills below seldom hit it.
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints/.tmp-1234abcd-sheet-cpu.json").write_text('{"half')
@@ -151,7 +152,7 @@ def sheet(blocks: tuple[int, int]) -> Job:
         prepare,
         same,
         TORCH_MODULES,
-        input={"model": "model.pt"},
+        input={"models": ["model.pt", "other.pt"]},
         output={"table": "out/sheet.csv", "hardware": "out/sheet-hardware.json"},
         params={"sheet": section, "device": "cpu", "checkpoint": "checkpoints/sheet.json"},
     )
