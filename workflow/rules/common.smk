@@ -69,11 +69,6 @@ def result(path: str) -> str:
     return f"{RUN}/{path}"
 
 
-def as_list(names: str | list[str]) -> list[str]:
-    """One name, or several, as a list."""
-    return [names] if isinstance(names, str) else names
-
-
 def one_of(names) -> str:
     """Wildcard pattern that matches these names and, where there are none, nothing."""
     return "|".join(map(str, names)) or "(?!)"

@@ -1,7 +1,7 @@
 """Timing: seconds of one energy against system size, by DFT and by networks, and the papers' largest sheet."""
 
 TIMED_MODELS = config["timing"]["networks"]["models"]
-SHEET_MODELS = as_list(config["sheet"]["model"])
+SHEET_MODELS = plan.sheet_models(config)
 # Where the cell that is repeated is not graphene, the data set that has it.
 TIMED_STRUCTURE = config["timing"]["networks"]["structure"]
 DFT_SIZES = ["x".join(map(str, supercell)) for supercell in config["timing"]["dft"]["supercells"]]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from extensive import keys
+from extensive.config.plan import sheet_models
 from extensive.errors import InputError
 from extensive.structures.datasets import read_spec
 
@@ -66,10 +67,9 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     timed = config["timing"]["networks"]["structure"]
     if timed is not None and timed not in structures["datasets"]:
         raise InputError(f"timing.networks.structure: {timed!r} is not among structures.datasets")
-    sheet = config["sheet"]["model"]
     for key, names in (
         ("timing.networks.models", config["timing"]["networks"]["models"]),
-        ("sheet.model", [sheet] if isinstance(sheet, str) else sheet),
+        ("sheet.model", sheet_models(config)),
     ):
         for name in names if sheets else []:
             if name not in sheets:

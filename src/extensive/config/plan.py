@@ -39,6 +39,12 @@ CELL_60_A = (12.30, 12.78)
 PATIENCE = 3
 
 
+def sheet_models(config: Config) -> list[str]:
+    """Names of the models that the large sheet is evaluated by: `sheet.model` is one, or several."""
+    names = config["sheet"]["model"]
+    return [names] if isinstance(names, str) else names
+
+
 def seed_of(config: Config, dataset: str) -> int:
     """Random seed of a data set of `structures.datasets`: its own, else the configuration's."""
     own = config["structures"]["datasets"][dataset]["seed"]

@@ -7,7 +7,7 @@ from ase import Atoms
 
 from extensive.images.placement import Grid, Placed, place
 from extensive.models import Potential
-from extensive.structures.frame import FLAT_TOLERANCE_A, Frame, frame_of, name_of
+from extensive.structures.frame import FLAT_TOLERANCE_A, Frame
 
 # Bonds say which way a honeycomb lies, and no others are made by moves as small as this.
 MOVED_A = 0.1
@@ -47,8 +47,7 @@ class Placer:
             flat = sheet.positions[:, :2] if last.frame.aligned else sheet.positions @ last.frame.axes[:2].T
             frame, grid = replace(last.frame, positions=flat), last.grid
         else:
-            frame = frame_of(sheet)
-            grid = self.potential.grid_of(frame, f"structure {name_of(sheet)}")
+            frame, grid = self.potential.frame_and_grid(sheet)
             self._last = _Known(
                 sheet.cell.array.copy(), sheet.pbc.copy(), sheet.numbers.copy(), sheet.positions.copy(), frame, grid
             )

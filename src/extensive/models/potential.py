@@ -173,9 +173,13 @@ class Potential(nn.Module):
         """A sheet on the grid that the network is given it on; InputError for what is no flat periodic sheet."""
         if isinstance(sheet, Placed):
             return sheet
-        name = f"structure {name_of(sheet)}"
+        frame, grid = self.frame_and_grid(sheet)
+        return place(frame, sheet.numbers, grid)
+
+    def frame_and_grid(self, sheet: Atoms) -> tuple[Frame, Grid]:
+        """A sheet's frame and the grid that it is laid on; InputError for what is no flat periodic sheet."""
         frame = frame_of(sheet)
-        return place(frame, sheet.numbers, self.grid_of(frame, name))
+        return frame, self.grid_of(frame, f"structure {name_of(sheet)}")
 
     def energies(
         self, structures: Sequence[Atoms | Placed], mode: str | None = None, batch_atoms: int = 4096

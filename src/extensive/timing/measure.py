@@ -20,6 +20,11 @@ DISPLACEMENT_A = 0.05
 CELLS_IN_MEMORY = 100
 
 
+def method_prefix(model: str | Path, first: str | Path | None) -> str:
+    """What the methods of one of several EDNNs begin with: `ednn` of the `first` that is timed, else its name."""
+    return "ednn" if model == first else Path(model).stem
+
+
 @dataclass(frozen=True)
 class Timing:
     """One row of a timing table; the fields are the fixed columns."""

@@ -23,6 +23,7 @@ from extensive.timing.measure import (
     Timing,
     cells_of_atoms,
     median_seconds,
+    method_prefix,
     supercell_of_cells,
 )
 
@@ -80,8 +81,7 @@ def time_networks(
             potential = load_model(path, name)
             if potential.config.network == "ednn":
                 first = first or path
-            of = "ednn" if path == first else Path(path).stem
-            for row in time_network(potential, cell, settings, name, of):
+            for row in time_network(potential, cell, settings, name, method_prefix(path, first)):
                 rows.append(row)
                 if progress:
                     tqdm.write(

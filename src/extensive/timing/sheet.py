@@ -23,7 +23,7 @@ from extensive.structures.frame import Frame
 from extensive.structures.sheet import PorousSheet, square_micrometre_sheet
 from extensive.structures.user_files import read_any
 from extensive.timing.hardware import hardware_label
-from extensive.timing.measure import Timing, cells_of_atoms
+from extensive.timing.measure import Timing, cells_of_atoms, method_prefix
 
 # A user's file of up to this many atoms is held in memory.
 ATOMS_IN_MEMORY = 20_000
@@ -87,8 +87,8 @@ def said_of(engine: Engine) -> str:
 
 
 def method_of(model: str | Path, first: str | Path) -> str:
-    """What sheet.csv calls the evaluation by one of several models: by their name, the `first` that of all EDNNs."""
-    return "ednn-streamed" if model == first else f"{Path(model).stem}-streamed"
+    """What sheet.csv calls the evaluation by one of several models; see `method_prefix`."""
+    return f"{method_prefix(model, first)}-streamed"
 
 
 def write_sheet(rows: Sequence[SheetTiming], path: str | Path) -> None:
