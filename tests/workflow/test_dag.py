@@ -111,6 +111,24 @@ def test_one_training_follows_another_with_every_seed(workflow_copy):
 
 
 @pytest.mark.medium
+def test_a_network_is_validated_on_what_its_training_takes_or_its_teachers(workflow_copy):
+    """Two levels of labels must not meet in one error, nor in the error that rounding is measured by."""
+    models = ("ednn", "ednn-fast", "cnn")
+    targets = [f"results/complete/predictions/{model}-validation.csv" for model in models]
+    targets.append("results/complete/models/ednn-first-rounding.json")
+    plan = workflow_copy.snakemake(
+        "--dry-run", "--configfile", "config/published.yaml", "--", *targets, preset=None
+    ).stdout
+    made_of = dict(re.findall(r"^Job \d+: (.*)\nReason: (.*)$", plan, re.M))
+    first, ground_state = "reference/first-validation.", "reference/heterostructure-validation-rattle."
+    for model in models:
+        assert first not in made_of[f"Predicting validation with {model}"]
+        assert ground_state in made_of[f"Predicting validation with {model}"]
+    assert first in made_of["What bfloat16 rounds of ednn-first"]
+    assert ground_state not in made_of["What bfloat16 rounds of ednn-first"]
+
+
+@pytest.mark.medium
 def test_a_training_that_goes_on_needs_the_weights_of_its_own_seed(workflow_copy):
     text = 'models: {ednn: {training: {seed: 1, initial_weights: "results/published/models/ednn-seed{seed}.pt"}}}'
     (workflow_copy.root / "config" / "on.yaml").write_text(text)

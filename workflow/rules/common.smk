@@ -168,7 +168,30 @@ def evaluated_on(model: str, part: str) -> list[str]:
     if part in TAUGHT_SETS:
         own = {"teacher-test": ("development", "test")}.get(part) or ("independent-md",)
         return [name for name in TAUGHT if SET_OF[name] in own]
+    if part == keys.VALIDATION:
+        return validated_on(model)
     return data_sets(part) + (TAUGHT_GIVEN if part == "train" and model in STUDENTS else [])
+
+
+def validated_on(model: str) -> list[str]:
+    """DFT's validation data sets that a model is judged by: those that its training takes.
+
+    A network that learned from a teacher's labels alone takes none, and is judged as its teacher.
+    """
+    training = TRAINED[model]["training"]
+    found = [
+        name for name in data_sets("validation") if learns_from(name, training["exclude"], training["only"])
+    ]
+    if found or model not in STUDENTS:
+        return found or data_sets("validation")
+    teachers = [
+        teacher
+        for name in TAUGHT_GIVEN
+        if learns_from(name, training["exclude"], training["only"])
+        for teacher in config["structures"]["datasets"][name]["teacher"]["models"]
+        if teacher in TRAINED
+    ]
+    return validated_on(teachers[0]) if teachers else data_sets("validation")
 
 
 def sets_of(model: str) -> list[str]:

@@ -79,7 +79,7 @@ use rule evaluate as evaluate_symmetric with:
 rule rounding:
     input:
         structures=lambda wildcards: expand(
-            result("reference/{dataset}.extxyz"), dataset=data_sets("validation")
+            result("reference/{dataset}.extxyz"), dataset=validated_on(wildcards.model)
         ),
         splits=result("splits.json"),
         weights=result("models/{model}.pt"),

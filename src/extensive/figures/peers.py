@@ -36,8 +36,8 @@ METHODS = {
     "mace-small": ("MACE, small", GREY, "d"),
     "mace": ("MACE", GREEN, "D"),
 }
-# How a timing's method says that forces were computed too; before there were several networks, it was the second.
-WITH_FORCES, EARLIER = "+forces", {"ednn-forces": "ednn+forces"}
+# How a timing's method says that forces were computed too.
+WITH_FORCES = "+forces"
 ENERGY, BOTH = "energy", "energy and forces"
 EVALUATIONS = {
     ENERGY: ("mae_meV_per_atom", "energy error (meV/atom)"),
@@ -61,13 +61,11 @@ def marks(timings: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
     What was timed once counts for the energy alone and for both: LAMMPS always computes forces. Errors are in meV per
     atom of energies, meV/Angstrom of forces.
     """
-    times = timings.assign(
-        method=_today(timings["method"]), microseconds_per_atom=1e6 * timings["seconds"] / timings["n_atoms"]
-    )
+    times = timings.assign(microseconds_per_atom=1e6 * timings["seconds"] / timings["n_atoms"])
     has_both = times["method"].str.endswith(WITH_FORCES)
     times["method"] = times["method"].str.removesuffix(WITH_FORCES)
     once = ~times["method"].isin(times["method"][has_both])
-    errors = accuracy.assign(method=_today(accuracy["method"]).str.removesuffix(WITH_FORCES))
+    errors = accuracy.assign(method=accuracy["method"].str.removesuffix(WITH_FORCES))
     sets = [name for name in SETS if name in set(errors["set"])] or list(errors["set"].unique()[:2])
     parts = []
     for evaluation, (column, _) in EVALUATIONS.items():
@@ -78,11 +76,6 @@ def marks(timings: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
             parts.append(found.assign(evaluation=evaluation, set=name))
     columns = ["set", "evaluation", "method", "n_atoms", "microseconds_per_atom", "error"]
     return pd.concat(parts, ignore_index=True)[columns]
-
-
-def _today(methods: pd.Series) -> pd.Series:
-    """Names as they are given now; those of an earlier table, without any mark of forces, are of one network."""
-    return methods if methods.str.endswith(WITH_FORCES).any() else methods.replace(EARLIER)
 
 
 def common_size(timings: pd.DataFrame) -> int | None:
@@ -161,7 +154,7 @@ def _panel(axes: Axes, part: pd.DataFrame, styles: dict[str, tuple[str, str, str
 def ratios(timings: pd.DataFrame) -> dict[int, dict[str, float]]:
     """By number of atoms, the cost of the network's energy in units of each other method's evaluation."""
     found: dict[int, dict[str, float]] = {}
-    cost_of = timings.assign(method=_today(timings["method"]), cost=timings["seconds"] / timings["n_atoms"])
+    cost_of = timings.assign(cost=timings["seconds"] / timings["n_atoms"])
     for size, part in cost_of.groupby("n_atoms"):
         cost = dict(zip(part["method"], part["cost"]))
         if OURS in cost:

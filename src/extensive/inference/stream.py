@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -172,17 +174,12 @@ def _strip_sums(
     for the last block of a strip. Blocks are added in order: a sum is the same every time.
     """
     begun: collections.deque[tuple[Strip, StripAtoms, list[Future]]] = collections.deque()
-    prepared: collections.deque[Future] = collections.deque()
-
-    def prepare(strip: Strip) -> None:
-        prepared.append(pool.submit(strip_atoms, engine, source, grid, strip))
-
-    for strip in left[:1]:
-        prepare(strip)
-    for position, strip in enumerate(left):
-        atoms = prepared.popleft().result()
-        for following in left[position + 1 : position + 2]:
-            prepare(following)  # ahead of this strip's blocks in the pool's queue
+    prepare = partial(pool.submit, strip_atoms, engine, source, grid)
+    prepared = prepare(left[0]) if left else None
+    for strip, following in zip_longest(left, left[1:]):
+        atoms = prepared.result()
+        # Ahead of this strip's blocks in the pool's queue.
+        prepared = prepare(following) if following else None
         height = strip.last - strip.first
         jobs = [
             pool.submit(_block_sums, engine, grid, atoms, (height, last - first), first)
