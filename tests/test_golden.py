@@ -144,7 +144,7 @@ def named(config: dict, seed: int) -> dict:
         "ednn": f"ednn{end}",
         "dimers": {"2D": f"cnn-dimer-2d{end}", "3D": f"cnn-dimer-3d{end}"},
         "ising": {entry["length"]: f"ednn-ising{end}-{entry['length']}" for entry in config["structures"]["ising"]},
-        "others": {name: f"{name}{end if name in config['studies']['ensembles'] else ''}" for name in others},
+        "others": {name: f"{name}{end}" for name in others},
     }
 
 
@@ -211,9 +211,12 @@ def tables_of(config: dict) -> dict[str, dict[str, str]]:
     """What each figure is drawn from: a published file, or <model>:<set> for predictions."""
     ising = {f"lattice_{e['length']}": f"ednn-ising:ising-{e['length']}" for e in config["structures"]["ising"]}
     sheets = {part.replace("-", "_"): f"ednn:{part}" for part in ("test", "independent-md", "supercells")}
+    drawn = dict.fromkeys(["test", *(spec["set"] for spec in config["structures"]["datasets"].values())])
     return {
         "calibration": {
-            part.replace("-", "_"): f"ednn-ensemble:{part}" for part in sets_of("ednn-ensemble") if part != "validation"
+            part.replace("-", "_"): f"ednn-ensemble:{part}"
+            for part in drawn
+            if part in set(sets_of("ednn-ensemble")) - {"validation"}
         },
         "cnn-accuracy": {part.replace("-", "_"): f"cnn:{part}" for part in ("test", "independent-md")},
         "dimers": {f"dimers_{d}d": f"cnn-dimer-{d}d:dimer-{d}d" for d in (2, 3)},
