@@ -340,28 +340,41 @@ def test_a_gap_is_at_least_the_vacuum_of_labels_on_either_side():
 
 # --- what another pixel grid is worth: see docs/own-structures.md ------------------------------------------------
 
-# Largest difference between two descriptions of one sheet, and their spread over all sheets below, meV/atom; on the
-# same pixels they agree to rounding.
-GRID_BOUND_MEV, GRID_RMS_MEV = 1.0, 0.2
+# Largest difference between two descriptions of one sheet, and their spread, of each and over all sheets below,
+# meV/atom; on the same pixels they agree to rounding.
+GRID_BOUND_MEV, GRID_RMS_MEV, GRID_RMS_OF_ALL_MEV = 1.0, 0.3, 0.2
+DESCRIBED = [
+    (cells, symbols)
+    for symbols in (("C", "C"), ("B", "N"))
+    for cells in ([[4, 0], [0, 4]], [[3, 1], [-1, 4]], [[2, 1], [-1, 3]])
+]
 
 
-def energies_of_descriptions(calculator: Calculator, cells: list, symbols: tuple[str, str]) -> list[float]:
-    """Energies of one sheet in several cells and directions, meV/atom."""
-    sheet = honeycomb(cells, 0.05, symbols=symbols)
-    if symbols != ("C", "C"):
-        sheet.set_cell(np.asarray(sheet.cell) * LATTICE_CONSTANTS_A["hbn"] / A, scale_atoms=True)
-    others = [sheet.repeat(times) for times in ((2, 1, 1), (1, 2, 1), (3, 1, 1))]
-    others += [turned_whole(sheet, rotation_about((0, 0, 1), degrees)) for degrees in (35, 60, 120)]
-    return [1e3 * calculator.get_potential_energy(atoms) / len(atoms) for atoms in (sheet, *others)]
+@pytest.fixture(scope="module")
+def energies_of_descriptions() -> list[list[float]]:
+    """Energies of each sheet of DESCRIBED in several cells and directions by the published network, meV/atom."""
+    calculator, found = Calculator("ednn", device="cpu"), []
+    for cells, symbols in DESCRIBED:
+        sheet = honeycomb(cells, 0.05, symbols=symbols)
+        if symbols != ("C", "C"):
+            sheet.set_cell(np.asarray(sheet.cell) * LATTICE_CONSTANTS_A["hbn"] / A, scale_atoms=True)
+        others = [sheet.repeat(times) for times in ((2, 1, 1), (1, 2, 1), (3, 1, 1))]
+        others += [turned_whole(sheet, rotation_about((0, 0, 1), degrees)) for degrees in (35, 60, 120)]
+        found.append([1e3 * calculator.get_potential_energy(atoms) / len(atoms) for atoms in (sheet, *others)])
+    return found
+
+
+# The published network has 0.31 meV/atom on the first of these sheets of graphene; its other seeds have 0.18 and 0.08.
+WORST = pytest.param(0, marks=pytest.mark.xfail(strict=True, reason="0.31 meV/atom by the published network"))
 
 
 @pytest.mark.medium
-def test_the_published_network_tells_descriptions_apart_by_little():
-    calculator = Calculator("ednn", device="cpu")
-    found = [
-        energies_of_descriptions(calculator, cells, symbols)
-        for symbols in (("C", "C"), ("B", "N"))
-        for cells in ([[4, 0], [0, 4]], [[3, 1], [-1, 4]], [[2, 1], [-1, 3]])
-    ]
-    assert np.ptp(found, axis=1).max() < GRID_BOUND_MEV
-    assert np.sqrt(np.var(found, axis=1).mean()) < GRID_RMS_MEV
+@pytest.mark.parametrize("index", [WORST, *range(1, len(DESCRIBED))])
+def test_the_published_network_tells_descriptions_of_a_sheet_apart_by_little(index, energies_of_descriptions):
+    assert np.std(energies_of_descriptions[index]) < GRID_RMS_MEV
+
+
+@pytest.mark.medium
+def test_the_published_network_tells_descriptions_apart_by_little(energies_of_descriptions):
+    assert np.ptp(energies_of_descriptions, axis=1).max() < GRID_BOUND_MEV
+    assert np.sqrt(np.var(energies_of_descriptions, axis=1).mean()) < GRID_RMS_OF_ALL_MEV

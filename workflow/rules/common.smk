@@ -178,20 +178,18 @@ def validated_on(model: str) -> list[str]:
 
     A network that learned from a teacher's labels alone takes none, and is judged as its teacher.
     """
-    training = TRAINED[model]["training"]
-    found = [
-        name for name in data_sets("validation") if learns_from(name, training["exclude"], training["only"])
-    ]
-    if found or model not in STUDENTS:
-        return found or data_sets("validation")
+    given = given_to(model)
+    found = [name for name in data_sets("validation") if name in given]
     teachers = [
         teacher
-        for name in TAUGHT_GIVEN
-        if learns_from(name, training["exclude"], training["only"])
-        for teacher in config["structures"]["datasets"][name]["teacher"]["models"]
+        for name in given
+        if name in TAUGHT
+        for teacher in TAUGHT[name]["models"]
         if teacher in TRAINED
     ]
-    return validated_on(teachers[0]) if teachers else data_sets("validation")
+    if found or not teachers:
+        return found or data_sets("validation")
+    return validated_on(teachers[0])
 
 
 def sets_of(model: str) -> list[str]:

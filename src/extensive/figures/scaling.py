@@ -152,8 +152,9 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
             text,
             (x, y),
             textcoords="offset points",
-            xytext=(-5, 4) if left else (5, 4),
+            xytext=(-5, 4) if left else (5, -4),  # the mark of the EDNN in tiles is above the first
             ha="right" if left else "left",
+            va="bottom" if left else "top",
             fontsize=7,
         )
     _decorate(axes, timings, reach, top)
