@@ -13,7 +13,7 @@ CODE = ("images", "models", "training")
 
 
 def stamp(settings: dict[str, Any], data: dict[str, Any]) -> str:
-    """Digest of configuration, data and code (images, models, training), and of the number of threads.
+    """Digest of configuration, data, code (images, models, training) and torch.
 
     A checkpoint with another stamp belongs to another training and is not continued.
     """

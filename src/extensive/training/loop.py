@@ -305,9 +305,10 @@ def _optimizer(potential: Potential, settings: TrainingSettings) -> torch.optim.
     parameters = potential.network.parameters()
     if settings.optimizer == "muon":
         return Muon(parameters, settings.learning_rate)
+    # One pass over the memory of all weights instead of seven: they are 8.5 million in the papers' network.
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay)
-    return torch.optim.Adam(parameters, settings.learning_rate)
+        return torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    return torch.optim.Adam(parameters, settings.learning_rate, fused=True)
 
 
 def _average(averaged: Potential, potential: Potential, decay: float) -> None:
