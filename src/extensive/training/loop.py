@@ -28,7 +28,7 @@ from extensive.training.augment import Sheet
 from extensive.training.charges import auxiliary_weight
 from extensive.training.checkpoint import load_checkpoint, save_checkpoint
 from extensive.training.data import Group, ShapeRule, evaluation_batches, training_batches
-from extensive.training.optimizers import Muon
+from extensive.training.optimizers import optimizer_of
 from extensive.training.ranks import Ranks
 from extensive.training.scaling import LossUnits, fit_output, fit_units
 from extensive.training.settings import TrainingSettings
@@ -237,7 +237,7 @@ def train(
     units = fit_units(train_sheets, settings.scaling)
     potential.to(device)
     averaged = copy.deepcopy(potential) if settings.ema else potential
-    optimizer = _optimizer(potential, settings)
+    optimizer = optimizer_of(potential.network.parameters(), settings)
     per_epoch = math.ceil(len(train_sheets) / settings.batch_size)
     epochs = max(1, round(settings.samples / len(train_sheets)))
     every = max(1, round(epochs / settings.validations))
@@ -299,16 +299,6 @@ def train(
             saved = time.perf_counter()
     result.samples_per_second = epochs * len(train_sheets) / max(result.seconds, 1e-9)
     return result
-
-
-def _optimizer(potential: Potential, settings: TrainingSettings) -> torch.optim.Optimizer:
-    parameters = potential.network.parameters()
-    if settings.optimizer == "muon":
-        return Muon(parameters, settings.learning_rate)
-    # One pass over the memory of all weights instead of seven: they are 8.5 million in the papers' network.
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    return torch.optim.Adam(parameters, settings.learning_rate, fused=True)
 
 
 def _average(averaged: Potential, potential: Potential, decay: float) -> None:
