@@ -117,7 +117,7 @@ use rule figure_inputs as figure_tiles with:
 
 use rule figure_inputs as figure_cnn_accuracy with:
     input:
-        **predicted(CNN, "test", "independent-md"),
+        **predicted(CNN, "test", "independent-md", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD),
         code=figure_code("cnn_accuracy"),
     output:
         **figure_files("cnn-accuracy", "Accuracy", "CNN against DFT"),

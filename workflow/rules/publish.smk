@@ -101,8 +101,8 @@ rule publish:
     params:
         run=config["run"],
         production=PRODUCTION,
-        published="results/published",
-        page="docs/claims.md",
+        published=config["published"],
+        page="docs/claims.md" if config["published"] == "results/published" else None,
         left_out=[m.model for m in STUDIES if m.study != trainings.SEEDS and m.model not in MODELS],
     message:
         "Publishing {params.run}"

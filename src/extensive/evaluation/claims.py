@@ -22,6 +22,8 @@ from extensive.keys import (
     INTERPOLATION,
     MEV_PER_EV,
     SUPERCELLS,
+    TEACHER_INDEPENDENT_MD,
+    TEACHER_TEST,
     TEST,
     TIMING_COLUMNS,
 )
@@ -44,9 +46,9 @@ def claims_table(
 ) -> pd.DataFrame:
     """A row or more for each claim, from the files of a run; `ours` is empty where the run lacks the file.
 
-    `cnn` and `ednn` name models, `others` maps titles of further ones, whose errors stand beside theirs, to models;
-    `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names. Errors of a network that learned from labels
-    by other networks say so.
+    `cnn` and `ednn` name models (the same one in a run of the CNN alone), `others` maps titles of further ones, whose
+    errors stand beside theirs, to models; `dimers` maps 2D and 3D, `ising` lattice sides, to predictions' names. Errors
+    of a network that learned from labels by other networks say so.
     """
     run = Path(run)
     rows = [
@@ -156,6 +158,16 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
     yield of("C1", "CNN mean absolute error", cnn, TEST, mae, atom, 0.198)
     yield of("C1", "CNN largest error", cnn, TEST, largest, atom, 16.1)
     yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
+    # Where a network labelled what it learned from: how well it learned that network.
+    for claim, part, quantity, key, paper in (
+        ("C1", TEACHER_TEST, "mean absolute error", mae, 0.198),
+        ("C1", TEACHER_TEST, "largest error", largest, 16.1),
+        ("C2", TEACHER_INDEPENDENT_MD, "mean absolute error", mae, 6.85),
+    ):
+        if (run / source_of(run, f"{cnn}-{part}")[0]).is_file():
+            yield of(claim, f"CNN {quantity}, against its teacher", cnn, part, key, atom, paper)
+    if ednn == cnn:  # a run of the CNN alone
+        return
     # The same network's shift average, at eight times the price; and the mean over several such networks.
     networks = {"EDNN": ednn, "EDNN, shift average,": f"{ednn}-symmetric"}
     if (run / source_of(run, f"{ednn}-symmetric-ensemble-{TEST}")[0]).is_file():

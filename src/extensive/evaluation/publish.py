@@ -41,8 +41,10 @@ Each number that the papers claim, or that stands for one, beside ours. `snakema
 """
 
 
-def publish(run: str | Path, published: str | Path, page: str | Path, left_out: Collection[str] = ()) -> list[Path]:
-    """Copy a finished run's results, each file whole or not at all, then write its claims to `page`.
+def publish(
+    run: str | Path, published: str | Path, page: str | Path | None = None, left_out: Collection[str] = ()
+) -> list[Path]:
+    """Copy a finished run's results, each file whole or not at all, then write its claims to `page` (None: nowhere).
 
     Of models named in `left_out`, such as those that a study compares, neither weights nor predictions are copied; the
     study's table is. The sets that a model predicted become one file (see `predictions`), so that all its rows are of
@@ -82,7 +84,8 @@ def publish(run: str | Path, published: str | Path, page: str | Path, left_out: 
             write_predictions(temporary, table)
         written.append(target)
     written.append(write_errors(published))
-    write_text(page, text)
+    if page is not None:
+        write_text(page, text)
     return written
 
 

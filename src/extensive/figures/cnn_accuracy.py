@@ -1,4 +1,4 @@
-"""Figure `cnn-accuracy`: the CNN against DFT, on correlated test structures and on independent dynamics."""
+"""Figure `cnn-accuracy`: the CNN against DFT, or against its teacher, on test structures and independent dynamics."""
 
 import numpy as np
 import pandas as pd
@@ -21,24 +21,33 @@ from extensive.figures.style import (
     scatter,
     styled,
 )
+from extensive.keys import INDEPENDENT_MD, TEACHER_INDEPENDENT_MD, TEACHER_TEST, TEST
 
-TITLES = {"test": "test (correlated with training)", "independent-md": "independent molecular dynamics"}
+TITLES = {
+    TEST: "test",
+    INDEPENDENT_MD: "independent molecular dynamics",
+    TEACHER_TEST: "frames held back, by the teacher",
+    TEACHER_INDEPENDENT_MD: "independent dynamics, by the teacher",
+}
+TAUGHT = (TEACHER_TEST, TEACHER_INDEPENDENT_MD)
+MOST_IN_A_ROW = 3
 
 
-def from_files(test: str, independent_md: str | None = None) -> Drawing:
-    """Draw from the predictions CSVs of the two sets."""
-    paths = {"test": test, "independent-md": independent_md}
-    return draw({name: read_predictions(path) for name, path in paths.items() if path})
+def from_files(**paths: str) -> Drawing:
+    """Draw from the predictions CSVs of sets, named as Python names."""
+    named = {name.replace("_", "-"): path for name, path in paths.items()}
+    return draw({name: read_predictions(named[name]) for name in TITLES if name in named})
 
 
 @styled
 def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
     """Parity of energies in eV/atom, a panel per non-empty set, the errors' histogram (meV/atom) inset."""
     sets = {name: table for name, table in sets.items() if len(table)}
-    figure = new_figure(DOUBLE_IN, 3.35)
-    panels = figure.subplots(1, len(sets), squeeze=False)[0]
-    for letter, axes, (name, table) in zip("abc", panels, sets.items()):
-        _parity(axes, table)
+    rows = 1 if len(sets) <= MOST_IN_A_ROW else 2
+    figure = new_figure(DOUBLE_IN, 3.35 * rows)
+    panels = figure.subplots(rows, -(-len(sets) // rows), squeeze=False).ravel()
+    for letter, axes, (name, table) in zip("abcd", panels, sets.items()):
+        _parity(axes, table, "teacher's" if name in TAUGHT else "DFT")
         panel_title(axes, letter, TITLES.get(name, name))
         _histogram(axes, table)
     present = order_families([family for table in sets.values() for family in table["family"]])
@@ -55,7 +64,7 @@ def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
     return Drawing(figure, table, {name: summary(part) for name, part in sets.items()})
 
 
-def _parity(axes: Axes, table: pd.DataFrame) -> None:
+def _parity(axes: Axes, table: pd.DataFrame, whose: str) -> None:
     true = table["energy_dft_eV"] / table["n_atoms"]
     predicted = table["energy_predicted_eV"] / table["n_atoms"]
     low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
@@ -75,7 +84,7 @@ def _parity(axes: Axes, table: pd.DataFrame) -> None:
         )
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     axes.locator_params(nbins=5)
-    axes.set_xlabel("DFT energy (eV/atom)")
+    axes.set_xlabel(f"{whose} energy (eV/atom)")
     axes.set_ylabel("CNN energy (eV/atom)")
     numbers = summary(table)
     axes.text(
