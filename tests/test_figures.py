@@ -336,6 +336,17 @@ def test_learning_curves_have_a_line_for_each_variant_and_say_how_many_labels_wo
     assert "labels_for_goal" not in fits["ednn test"]
 
 
+def test_sets_by_a_teacher_are_panels_that_say_so(tmp_path):
+    file = tmp_path / "cnn.csv"
+    synthetic.predictions("t").to_csv(file, index=False)
+    sets = ("teacher_test", "teacher_independent_md", "independent_md", "test")
+    figure = cnn_accuracy.from_files(**dict.fromkeys(sets, str(file))).figure
+    by_teacher = ["teacher" in axes.get_title(loc="left") for axes in figure.axes]
+    assert by_teacher == [False, False, True, True]
+    labels = [axes.get_xlabel() for axes in figure.axes]
+    assert labels == ["DFT energy (eV/atom)"] * 2 + ["teacher's energy (eV/atom)"] * 2
+
+
 def test_a_missing_column_is_named(tmp_path):
     file = tmp_path / "cnn-test.csv"
     synthetic.predictions("t").drop(columns="energy_dft_eV").to_csv(file, index=False)

@@ -89,6 +89,17 @@ def test_further_models_stand_beside_the_papers(run):
         assert ours(table, "`cnn-forces` mean absolute error", name) == same
 
 
+def test_a_run_of_the_cnn_alone_claims_nothing_of_an_ednn_and_shows_its_teachers_sets(run):
+    for name in ("test", "independent-md"):
+        (run / f"predictions/cnn-teacher-{name}.csv").write_bytes((run / f"predictions/cnn-{name}.csv").read_bytes())
+    table = claims_table(run, **{**ARGUMENTS, "ednn": "cnn"})
+    accuracy = table[table["claim"].isin(["C1", "C2", "C3"])]
+    assert accuracy["quantity"].str.startswith("CNN ").all()
+    title = "CNN mean absolute error"
+    assert ours(table, f"{title}, against its teacher", "teacher-test") == ours(table, title, "test")
+    assert list(accuracy["paper"]) == [0.198, 16.1, 0.198, 16.1, 6.85, 6.85]
+
+
 def test_speed_claims_come_from_the_timings(run):
     table = claims_table(run, **ARGUMENTS)
     assert ours(table, "EDNN, 60 atoms, CPU") == pytest.approx(0.6)  # ms: 1e-5 s per atom
@@ -306,6 +317,13 @@ def test_publishing_twice_changes_nothing(finished):
     publishing.publish(*finished)
     assert {file: file.read_bytes() for file in finished[1].rglob("*") if file.is_file()} == before
     assert finished[2].read_text() == text
+
+
+def test_a_folder_of_its_own_leaves_the_page_of_claims_alone(finished):
+    run, published, page = finished
+    written = publishing.publish(run, published / "other-run")
+    assert written and all(file.is_relative_to(published / "other-run") for file in written)
+    assert page.read_text() == "old\n"
 
 
 def test_labels_and_earlier_results_outlive_a_publication(finished):
