@@ -92,12 +92,12 @@ def test_further_models_stand_beside_the_papers(run):
 def test_a_run_of_the_cnn_alone_claims_nothing_of_an_ednn_and_shows_its_teachers_sets(run):
     for name in ("test", "independent-md"):
         (run / f"predictions/cnn-teacher-{name}.csv").write_bytes((run / f"predictions/cnn-{name}.csv").read_bytes())
-    table = claims_table(run, **{**ARGUMENTS, "ednn": "cnn"})
+    table = claims_table(run, **{**ARGUMENTS, "ednn": "cnn"}, others={"cnn-b": "cnn"})
     accuracy = table[table["claim"].isin(["C1", "C2", "C3"])]
-    assert accuracy["quantity"].str.startswith("CNN ").all()
+    assert accuracy["quantity"].str.startswith(("CNN ", "`cnn-b` ")).all()
     title = "CNN mean absolute error"
     assert ours(table, f"{title}, against its teacher", "teacher-test") == ours(table, title, "test")
-    assert list(accuracy["paper"]) == [0.198, 16.1, 0.198, 16.1, 6.85, 6.85]
+    assert list(accuracy["paper"].dropna()) == [0.198, 16.1] * 3 + [6.85] * 3
 
 
 def test_speed_claims_come_from_the_timings(run):

@@ -10,7 +10,9 @@ PRESENT = [
     ),
 ]
 # The figures' EDNN is judged by its shift average too.
-SYMMETRIC = [name for name in MODELS if name == config["figures"]["ednn"]]
+SYMMETRIC = [
+    name for name in MODELS if name == config["figures"]["ednn"] and TRAINED[name]["network"] == "ednn"
+]
 # Those that the engine streams, in a number type that follows from what it rounds of them.
 FUSED = [
     name

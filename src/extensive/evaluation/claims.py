@@ -151,6 +151,11 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
     def said(title: str, model: str) -> str:
         return title + LEARNED_FROM_NETWORKS * bool(teachers_of(model, taught))
 
+    def beside() -> Iterator[Row]:
+        for claim, name in (("C1", TEST), ("C2", INDEPENDENT_MD)):
+            for title, model in others.items():
+                yield of(claim, f"`{title}` mean absolute error", model, name, mae, atom)
+
     mae, largest, within = "mae_meV_per_atom", "max_meV_per_atom", "within_per_cell_percent"
     atom = "meV/atom"
     # The papers' structures have 60 atoms or fewer.
@@ -158,15 +163,15 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
     yield of("C1", "CNN mean absolute error", cnn, TEST, mae, atom, 0.198)
     yield of("C1", "CNN largest error", cnn, TEST, largest, atom, 16.1)
     yield of("C2", "CNN mean absolute error", cnn, INDEPENDENT_MD, mae, atom, 6.85)
-    # Where a network labelled what it learned from: how well it learned that network.
-    for claim, part, quantity, key, paper in (
-        ("C1", TEACHER_TEST, "mean absolute error", mae, 0.198),
-        ("C1", TEACHER_TEST, "largest error", largest, 16.1),
-        ("C2", TEACHER_INDEPENDENT_MD, "mean absolute error", mae, 6.85),
-    ):
-        if (run / source_of(run, f"{cnn}-{part}")[0]).is_file():
-            yield of(claim, f"CNN {quantity}, against its teacher", cnn, part, key, atom, paper)
-    if ednn == cnn:  # a run of the CNN alone
+    if ednn == cnn:  # a run of CNNs alone, which may have learned from networks' labels: how well they learned these
+        for title, model in {"CNN": cnn, **{f"`{title}`": model for title, model in others.items()}}.items():
+            for claim, part, quantity, key, paper in (
+                ("C1", TEACHER_TEST, "mean absolute error", mae, 0.198),
+                ("C1", TEACHER_TEST, "largest error", largest, 16.1),
+                ("C2", TEACHER_INDEPENDENT_MD, "mean absolute error", mae, 6.85),
+            ):
+                yield of(claim, f"{title} {quantity}, against its teacher", model, part, key, atom, paper)
+        yield from beside()
         return
     # The same network's shift average, at eight times the price; and the mean over several such networks.
     networks = {"EDNN": ednn, "EDNN, shift average,": f"{ednn}-symmetric"}
@@ -185,9 +190,7 @@ def _accuracy(run: Path, cnn: str, ednn: str, others: Mapping[str, str]) -> Iter
         forces, file = _predicted(run, f"{ednn}-{name}", lambda table: errors(table)[FORCES_COLUMN])
         title = said("EDNN mean absolute error, forces", ednn)
         yield ("C1", title, "meV/Angstrom", None, forces, name, file)
-    for claim, name in (("C1", TEST), ("C2", INDEPENDENT_MD)):
-        for title, model in others.items():
-            yield of(claim, f"`{title}` mean absolute error", model, name, mae, atom)
+    yield from beside()
     for title, model in (("CNN", cnn), ("EDNN", ednn)):
         yield of("C8", f"{title} mean absolute error inside the range", model, INTERPOLATION, mae, atom)
         yield of("C8", f"{title} mean absolute error outside it", model, EXTRAPOLATION, mae, atom)
