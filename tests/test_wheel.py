@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import ase.io
@@ -75,6 +76,10 @@ def test_the_wheel_holds_the_schema_and_the_networks_of_all_seeds(wheel):
     assert {Path(name).name for name in networks} == published
     assert {"ednn.pt", "ednn.json", "ednn-fast.pt", "ednn-fast.json"} < published
     assert sum(networks.values()) < LARGEST_NETWORKS_BYTES
+    # A source distribution has them too.
+    included = [pattern for line in (ROOT / "MANIFEST.in").read_text().splitlines() for pattern in line.split()[1:]]
+    models = {f"results/published/models/{name}" for name in published}
+    assert {name for name in models if any(fnmatch(name, pattern) for pattern in included)} == models
     assert not any(name.startswith(("tests", "workflow", "results")) for name in sizes)
 
 

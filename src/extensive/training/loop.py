@@ -33,6 +33,8 @@ from extensive.training.ranks import Ranks
 from extensive.training.scaling import LossUnits, fit_output, fit_units
 from extensive.training.settings import TrainingSettings
 
+# Training structures that the curve shows the error of where there are none for validation.
+WITHOUT_VALIDATION = 100
 # A checkpoint costs milliseconds; one this often bounds what a kill can lose.
 CHECKPOINT_EVERY_S = 15.0
 
@@ -311,7 +313,7 @@ def _curve_row(
     potential: Potential, train_sheets: Sequence[Sheet], valid_sheets: Sequence[Sheet], shape_of: ShapeRule
 ) -> dict[str, float]:
     # As many training structures as validation ones: the gap between the two is what the curve shows.
-    some = train_sheets[:: max(1, len(train_sheets) // max(1, len(valid_sheets)))]
+    some = train_sheets[:: max(1, len(train_sheets) // (len(valid_sheets) or WITHOUT_VALIDATION))]
     train_energy, train_forces, train_stress = mean_errors(potential, some, shape_of)
     valid_energy, valid_forces, valid_stress = mean_errors(potential, valid_sheets, shape_of)
     stress = {"train_stress_mae_meV_per_A2": train_stress, "valid_stress_mae_meV_per_A2": valid_stress}
