@@ -100,8 +100,10 @@ def _parity(axes: Axes, table: pd.DataFrame, whose: str) -> None:
 
 
 def _histogram(axes: Axes, table: pd.DataFrame) -> None:
-    """Errors in the empty lower right corner; tails beyond the 98th percentile go to the last bins."""
-    inset = axes.inset_axes((0.68, 0.15, 0.28, 0.21))
+    """Errors in an empty corner; tails beyond the 98th percentile go to the last bins."""
+    drawn = np.concatenate([axes.transLimits.transform(points.get_offsets()) for points in axes.collections])
+    taken = ((drawn[:, 0] > 0.6) & (drawn[:, 1] < 0.4)).any()
+    inset = axes.inset_axes((0.2, 0.56, 0.28, 0.21) if taken else (0.68, 0.15, 0.28, 0.21))
     errors = table["error_meV_per_atom"].to_numpy()
     reach = max(float(np.quantile(np.abs(errors), 0.98)), 1e-6)
     bins = np.linspace(-reach, reach, 22)

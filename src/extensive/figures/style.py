@@ -127,7 +127,10 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 def said_below(drawing: Drawing, text: str) -> None:
     """Write a line below all panels: what must not be missed where the figure is shown without its caption."""
     with mpl.rc_context(_RC):
-        drawing.figure.supxlabel(text, x=0.01, ha="left", fontsize=6)
+        if drawing.figure.legends:  # there a label of the figure would lie on it
+            drawing.figure.legends[-1].set_title(text, prop={"size": 6})
+        else:
+            drawing.figure.supxlabel(text, x=0.01, ha="left", fontsize=6)
 
 
 def save(drawing: Drawing, pdf: str | Path, png: str | Path, csv: str | Path, numbers: str | Path) -> None:
