@@ -61,5 +61,5 @@ def test_no_number_of_the_readme_is_left_unchecked():
 
 
 def test_files_that_the_readme_names_as_sources_are_there():
-    for name in re.findall(r"`((?:predictions|timings|models|tables)/[^`]+)`", README):
+    for name in re.findall(r"`((?:papers-scale/)?(?:predictions|timings|models|tables)/[^`]+)`", README):
         assert (PUBLISHED / name).is_file(), name
