@@ -347,6 +347,22 @@ def test_sets_by_a_teacher_are_panels_that_say_so(tmp_path):
     assert labels == ["DFT energy (eV/atom)"] * 2 + ["teacher's energy (eV/atom)"] * 2
 
 
+@pytest.mark.parametrize("name", ["cnn-accuracy", "kernel"])
+def test_what_must_not_be_missed_lies_on_nothing_else(name):
+    drawing = cnn_accuracy.draw({"test": with_errors(synthetic.predictions("t"))}) if name == "cnn-accuracy" else None
+    drawing = drawing or kernel.draw(**kernel_arguments())
+    style.said_below(drawing, "Learned from labels by trained networks")
+    figure = drawing.figure
+    figure.canvas.draw()
+    texts = [*figure.texts, *(legend.get_title() for legend in figure.legends)]
+    (said,) = [text for text in texts if text.get_text().startswith("Learned from")]
+    box = said.get_window_extent()
+    others = [text for legend in figure.legends for text in legend.get_texts()] + [
+        axes.xaxis.label for axes in figure.axes
+    ]
+    assert not any(box.overlaps(other.get_window_extent()) for other in others if other.get_text())
+
+
 def test_a_missing_column_is_named(tmp_path):
     file = tmp_path / "cnn-test.csv"
     synthetic.predictions("t").drop(columns="energy_dft_eV").to_csv(file, index=False)
