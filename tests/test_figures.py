@@ -347,10 +347,16 @@ def test_sets_by_a_teacher_are_panels_that_say_so(tmp_path):
     assert labels == ["DFT energy (eV/atom)"] * 2 + ["teacher's energy (eV/atom)"] * 2
 
 
-@pytest.mark.parametrize("name", ["cnn-accuracy", "kernel"])
-def test_what_must_not_be_missed_lies_on_nothing_else(name):
-    drawing = cnn_accuracy.draw({"test": with_errors(synthetic.predictions("t"))}) if name == "cnn-accuracy" else None
-    drawing = drawing or kernel.draw(**kernel_arguments())
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: cnn_accuracy.draw({"test": with_errors(synthetic.predictions("t"))}),
+        lambda: kernel.draw(**kernel_arguments()),
+    ],
+    ids=["with a legend", "without"],
+)
+def test_what_must_not_be_missed_lies_on_nothing_else(draw):
+    drawing = draw()
     style.said_below(drawing, "Learned from labels by trained networks")
     figure = drawing.figure
     figure.canvas.draw()
