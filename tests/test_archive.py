@@ -26,7 +26,7 @@ from extensive.reference.chunks import (
     read_failures,
     write_failures,
 )
-from extensive.reference.cost import cost_table
+from extensive.reference.cost import cost_table, labels_table
 from extensive.reference.label import Grower
 from extensive.reference.settings import (
     DFTSettings,
@@ -363,6 +363,8 @@ def test_the_audit_draws_the_same_labels_and_finds_a_wrong_one(archive):
 
 
 def test_cost_counts_every_label_once():
-    table = cost_table([spring_label(atoms) for atoms in dataset(count=3)])
-    assert table["labels"].sum() == 3
+    labels = labels_table([spring_label(atoms) for atoms in dataset(count=3)])
+    assert labels["structure_id"].is_unique
+    table = cost_table(labels)
+    assert table["labels"].sum() == len(labels) == 3
     assert table["core_hours"].sum() == pytest.approx(3 * 2.0 / 3600)

@@ -31,7 +31,7 @@ TABLES = [
         table=[
             "claims",
             "software",
-            *(["label-cost", "label-failures", "audit"] if COMPUTED else []),
+            *(["labels", "label-cost", "label-failures", "audit"] if COMPUTED else []),
             *(["teachers"] if TAUGHT else []),
         ],
     ),

@@ -246,6 +246,12 @@ rule label_cost:
         failed=expand(result("reference/{dataset}.failed.csv"), dataset=COMPUTED),
         code=code("reference-cost.py"),
     output:
+        labels=report(
+            result("tables/labels.csv"),
+            caption="../report/labels.rst",
+            category="Reference data",
+            labels={"table": "labels", "shows": "every label of this run"},
+        ),
         cost=report(
             result("tables/label-cost.csv"),
             caption="../report/label-cost.rst",

@@ -1,4 +1,4 @@
-"""What labels cost: seconds by data set and size from their own records, and what is still to be computed."""
+"""What labels cost: each from its own record, and summed by data set and size."""
 
 import pandas as pd
 from ase import Atoms
@@ -6,26 +6,19 @@ from ase import Atoms
 from extensive import keys
 from extensive.reference.record import record_of
 
-COST_COLUMNS = (
-    "dataset",
-    "family",
-    "sampler",
-    "n_atoms",
-    "labels",
-    "median_seconds",
-    "core_hours",
-    "median_iterations",
-    "retried",
-)
+GROUP = ("dataset", "family", "sampler", "n_atoms")
+LABEL_COLUMNS = ("structure_id", *GROUP, "seconds", "iterations", "retried")
+COST_COLUMNS = (*GROUP, "labels", "median_seconds", "core_hours", "median_iterations", "retried")
 
 
-def cost_table(labelled: list[Atoms]) -> pd.DataFrame:
-    """One row (COST_COLUMNS) per data set, family and size; seconds are of one core on the machine that did it."""
+def labels_table(labelled: list[Atoms]) -> pd.DataFrame:
+    """One row (LABEL_COLUMNS) per label; seconds are of one core on the machine that did it."""
     rows = []
     for atoms in labelled:
         record = record_of(atoms)
         rows.append(
             {
+                "structure_id": atoms.info[keys.STRUCTURE_ID],
                 "dataset": atoms.info[keys.DATASET],
                 "family": atoms.info[keys.FAMILY],
                 "sampler": atoms.info[keys.SAMPLER],
@@ -35,8 +28,12 @@ def cost_table(labelled: list[Atoms]) -> pd.DataFrame:
                 "retried": record["attempts"] > 1 and not record.get("reused", False),
             }
         )
-    table = pd.DataFrame(rows, columns=["dataset", "family", "sampler", "n_atoms", "seconds", "iterations", "retried"])
-    grouped = table.groupby(["dataset", "family", "sampler", "n_atoms"], sort=True)
+    return pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+
+
+def cost_table(labels: pd.DataFrame) -> pd.DataFrame:
+    """One row (COST_COLUMNS) per data set, family, sampler and size of a `labels_table`."""
+    grouped = labels.groupby(list(GROUP), sort=True)
     return grouped.agg(
         labels=("seconds", "size"),
         median_seconds=("seconds", "median"),
