@@ -258,7 +258,10 @@ def test_numbers_of_figures_follow_from_the_published_tables(figure, config, tmp
 def test_every_published_table_is_recomputed_here_or_was_measured():
     recomputed = {
         *(f"predictions/{name}.csv" for name in PREDICTED),
-        *(f"tables/{name}.csv" for name in ("claims", "claims-seeds", "errors", "seeds", "labels", "label-cost", "software")),
+        *(
+            f"tables/{name}.csv"
+            for name in ("claims", "claims-seeds", "errors", "seeds", "labels", "label-cost", "software")
+        ),
         *(f"figures/{name}.csv" for name in FROM_TABLES),
     }
     published = {
