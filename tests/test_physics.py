@@ -73,6 +73,20 @@ def test_energies_of_counted_bonds_give_what_follows_from_them():
     assert (published["published_low"] <= published["published_high"]).all()
 
 
+def test_what_a_network_does_not_know_is_left_out():
+    def parabola(strains):
+        return [(atoms, 240.0 * (strain - 0.01) ** 2 if strain in strains else np.nan)
+                for strain, atoms in zip(physics.STRAINS, SHEETS["graphene-lattice"])]  # fmt: skip
+
+    assert quantities.lattice_constant(parabola(physics.STRAINS[1:]), 2.46) == pytest.approx(2.46 * 1.01)
+    assert np.isnan(quantities.lattice_constant(parabola(physics.STRAINS[:3]), 2.46))
+    energies = {name: [(atoms, bond_energy(atoms)) for atoms in members] for name, members in SHEETS.items()}
+    energies["pore"] = [(SHEETS["pore"][0], np.nan)]
+    found = quantities.quantities(energies, LATTICE_CONSTANTS_A)
+    assert np.isnan(found.pop("pore"))
+    assert np.isfinite(list(found.values())).all()
+
+
 def test_one_crystal_is_compared_over_its_cells():
     labelled = {}
     for name in physics.CRYSTALS:

@@ -3,6 +3,7 @@
 import numpy as np
 from ase.optimize import BFGS
 
+from extensive.errors import InputError
 from extensive.inference.calculator import Calculator
 from extensive.io import write_structures
 from extensive.structures import physics
@@ -17,11 +18,18 @@ with logged(snakemake):
             copies = int(np.prod(physics.SUPERCELL)) if name in (*physics.SCANS, *physics.COHERENT) else 1
             laid = atoms.repeat((*physics.SUPERCELL, 1)) if copies > 1 else atoms.copy()
             laid.calc = calculator
-            if name in physics.RELAXED:
-                with BFGS(laid, logfile=None) as optimizer:
-                    if not optimizer.run(fmax=snakemake.params.largest_force, steps=500):
-                        print(f"{name}: not relaxed by the network after 500 steps")
-                atoms.positions = np.round(laid.positions, 6)
-            atoms.info[physics.NETWORK_ENERGY] = laid.get_potential_energy() / copies
             found.append(atoms)
+            try:
+                if name in physics.RELAXED:
+                    with BFGS(laid, logfile=None) as optimizer:
+                        if not optimizer.run(fmax=snakemake.params.largest_force, steps=500):
+                            print(f"{name}: not relaxed by the network after 500 steps")
+                energy = laid.get_potential_energy() / copies
+            except InputError as error:
+                # Ends of a scan may lie beyond the strains that it has learned. DFT takes such a sheet as it was made.
+                print(f"without an energy of the network: {error}")
+                continue
+            if name in physics.RELAXED:
+                atoms.positions = np.round(laid.positions, 6)
+            atoms.info[physics.NETWORK_ENERGY] = energy
     write_structures(snakemake.output[0], found)

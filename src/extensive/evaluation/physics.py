@@ -22,7 +22,7 @@ from extensive.structures.physics import CELLS, CRYSTALS, INTERFACE, STRAINS
 
 COLUMNS = ("quantity", "unit", "dft", "network", "published_low", "published_high", "source")
 CELLS_COLUMNS = ("crystal", "cell", "n_atoms", "kpoints", "dft_meV_per_atom", "network_meV_per_atom")
-DEGREE = 3  # of the polynomial that the scan of a lattice constant is fitted with
+DEGREE = 3  # of the polynomial that the scan of a lattice constant is fitted with; its minimum is a formula
 
 
 class Published(NamedTuple):
@@ -76,16 +76,25 @@ Energies = Mapping[str, Sequence[tuple[Atoms, float]]]
 
 
 def lattice_constant(scan: Sequence[tuple[Atoms, float]], unstrained_A: float) -> float:
-    """Lattice constant (A) of least energy, by a polynomial through the energies (eV) of a scan of STRAINS."""
-    energies = [energy / len(atoms) for atoms, energy in scan]
-    polynomial = np.polynomial.Polynomial.fit(STRAINS, energies, DEGREE)
-    roots = polynomial.deriv().roots()
-    minima = [root.real for root in roots if abs(root.imag) < 1e-9 and polynomial.deriv(2)(root.real) > 0]
-    return unstrained_A * (1.0 + min(minima, key=abs))
+    """Lattice constant (A) of least energy, by a cubic through the energies (eV) of a scan of STRAINS.
+
+    Energies that are not known (NaN) are left out; NaN where too few are left.
+    """
+    energies = np.array([_per_atom(member) for member in scan])
+    known = np.isfinite(energies)
+    if known.sum() <= DEGREE:
+        return float("nan")
+    cubic = np.polynomial.Polynomial.fit(np.array(STRAINS)[known], energies[known], DEGREE)
+    # Where the slope is zero and rises, in the form that stays exact when the cubic term vanishes.
+    _, linear, square, third = cubic.convert().coef
+    return unstrained_A * (1.0 - linear / (square + np.sqrt(square**2 - 3.0 * linear * third)))
 
 
 def quantities(energies: Energies, lattice_constants: Mapping[str, float]) -> dict[str, float]:
-    """Values by name (QUANTITIES) from the sheets of `structures.physics`, relaxed, with their energies (eV)."""
+    """Values by name (QUANTITIES) from the sheets of `structures.physics`, relaxed, with their energies (eV).
+
+    NaN for what follows from an energy that is NaN: of a sheet that a network does not know.
+    """
     at_rest = STRAINS.index(0.0)
     crystal = {kind: _per_atom(energies[f"{kind}-lattice"][at_rest]) for kind in ("graphene", "hbn")}
     strained = {kind: _per_atom(energies[f"{kind}-coherent"][0]) for kind in ("graphene", "hbn")}
