@@ -92,3 +92,16 @@ def test_a_log_is_begun_anew_unless_attempts_are_to_be_kept(tmp_path):
 def test_torch_has_the_threads_of_the_rule(tmp_path):
     work = "import torch\nsnakemake.threads = 3\nwith logged(snakemake):\n    print(torch.get_num_threads())"
     assert run(tmp_path, work)[2] == "3\n"
+
+
+@pytest.mark.medium
+def test_numbers_that_processors_are_slow_with_are_zero_on_all_threads(tmp_path):
+    work = """
+import torch
+snakemake.threads = 3
+with logged(snakemake):
+    large = torch.full((1_000_000,), 1e-30, requires_grad=True)
+    small = large * 1e-10
+    (small * 1e-30).sum().backward()
+    print(small.max().item(), large.grad.max().item())"""
+    assert run(tmp_path, work)[2] == "0.0 0.0\n"
