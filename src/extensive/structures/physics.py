@@ -21,14 +21,14 @@ STRAINS = (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03)
 PORE_RADIUS_A = 1.6
 # Starts are moved by so much at random, so that a symmetric start does not stay what no minimum is.
 MOVED_A = 0.03
-# Cells of all shapes and sizes that one crystal is described in.
+# Cells of all shapes and sizes that one crystal is described in; the largest, which needs most memory, last.
 CELLS: tuple[tuple[Cell, tuple[int, int]], ...] = (
     (RECTANGULAR, (5, 3)),
+    ("hexagonal", (5, 5)),
+    ({"chiral": [2, 1]}, (2, 2)),
     (RECTANGULAR, (10, 3)),
     (RECTANGULAR, (10, 6)),
     (RECTANGULAR, (15, 6)),
-    ("hexagonal", (5, 5)),
-    ({"chiral": [2, 1]}, (2, 2)),
 )
 CRYSTALS = ("graphene-cells", "hbn-cells")
 SCANS = ("graphene-lattice", "hbn-lattice")
