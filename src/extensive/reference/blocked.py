@@ -56,8 +56,9 @@ class Patches:
         self.far = np.abs(heights - np.mean(basis.pos_Wv[:, 2])) > NEAR_BOHR
         nx, ny, nz = (int(n) for n in basis.gd.n_c)
         blocks = [block for a in basis.atom_indices for block in basis.sphere_a[a].G_wb]
+        # Numbers of points, not the functions' values there: these are most of the memory of a label.
         pieces: dict[tuple[int, int], list[tuple[int, np.ndarray, np.ndarray]]] = {}
-        for volume, (block, values) in enumerate(zip(blocks, basis.A_Wgm, strict=True)):
+        for volume, block in enumerate(blocks):
             ranges = np.asarray(block).reshape(-1, 2)
             lengths = ranges[:, 1] - ranges[:, 0]
             first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -70,7 +71,7 @@ class Patches:
             starts = np.flatnonzero(np.diff(patch[order], prepend=-1))
             for chosen in np.split(order, starts[1:]):
                 key = divmod(int(patch[chosen[0]]), ny // PATCH_POINTS + 1)
-                pieces.setdefault(key, []).append((volume, within[chosen], values[chosen]))
+                pieces.setdefault(key, []).append((volume, within[chosen].astype(np.int32), chosen.astype(np.int32)))
         self.patches = [
             patch for key, found in pieces.items() for patch in self._near_and_far(basis, key, found, (nx, ny, nz))
         ]
@@ -82,18 +83,18 @@ class Patches:
         found: list[tuple[int, np.ndarray, np.ndarray]],
         shape: tuple[int, int, int],
     ) -> Iterator[Patch]:
-        """Patches of a square of the grid, made of `found`: volume, points within the square, values there."""
+        """Patches of a square of the grid, made of `found`: volume, points within the square, and in the volume."""
         nx, ny, nz = shape
         x = np.arange(PATCH_POINTS) + key[0] * PATCH_POINTS
         y = np.arange(PATCH_POINTS) + key[1] * PATCH_POINTS
         points = ((x[:, None, None] * ny + y[:, None]) * nz + np.arange(nz)).ravel()
         inside = np.broadcast_to(((x < nx)[:, None] & (y < ny))[:, :, None], (len(x), len(y), nz)).ravel()
-        counts = [values.shape[1] for _, _, values in found]
+        counts = [basis.A_Wgm[volume].shape[1] for volume, _, _ in found]
         dense = np.zeros((len(points), sum(counts)))
         column = 0
-        for _, within, values in found:
-            dense[within, column : column + values.shape[1]] = values
-            column += values.shape[1]
+        for (volume, within, chosen), count in zip(found, counts, strict=True):
+            dense[within, column : column + count] = basis.A_Wgm[volume][chosen]
+            column += count
         volumes = np.repeat([volume for volume, _, _ in found], counts)
         first = np.repeat(np.cumsum(counts) - counts, counts)
         functions = basis.M_W[volumes] + np.arange(column) - first
@@ -133,6 +134,11 @@ def set_precision(basis: Any, number_type: type) -> None:
 def has_patches(basis: Any) -> bool:
     """Whether sums of `basis` have been products of matrices since its atoms last moved."""
     return getattr(basis, "_extensive_patches", (None, {}))[0] is basis.lfc
+
+
+def forget_patches(basis: Any) -> None:
+    """Free the memory of the patches of `basis`; whatever needs them next makes them anew."""
+    basis._extensive_patches = (None, {})
 
 
 def _patches(basis: Any) -> Patches:

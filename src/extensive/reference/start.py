@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from extensive.reference.blocked import add_density, has_patches, real_space_matrices, set_precision
+from extensive.reference.blocked import (
+    add_density,
+    forget_patches,
+    has_patches,
+    real_space_matrices,
+    set_precision,
+)
 from extensive.reference.calculator import iterate, new_calculator
 from extensive.reference.mixing import RoughStart, hand_over
 from extensive.reference.settings import DFTSettings, with_vacuum
@@ -47,15 +53,16 @@ def begin(
     rough = coarse.dft.scf_loop.hamiltonian.basis
     set_precision(rough, np.float32)
     iterations = iterate(coarse)
+    dense = has_patches(rough)
     with _without_potential():
         calculator.create_new_calculation(sheet)
     dft = calculator.dft
     basis = dft.scf_loop.hamiltonian.basis
-    if has_patches(rough):
+    if dense:
         set_precision(basis, np.float32)
     hand_over(coarse, calculator, lambda: _density_of(coarse.dft, dft))
     dft.potential, dft.energies, _ = dft.pot_calc.calculate(dft.density, dft.ibzwfs)
-    if has_patches(rough):
+    if dense:
         limit = max(NEARLY_CONVERGED * settings.density_convergence, SINGLE_PRECISION_LIMIT)
         dft.scf_loop.mixer = RoughStart(
             dft.scf_loop.mixer,
@@ -71,6 +78,7 @@ def _density_of(coarse: Any, dft: Any) -> np.ndarray | None:
     if not (has_patches(rough) and np.array_equal(rough.sdisp_xc, basis.sdisp_xc)):
         return None
     matrices = {wfs.q: wfs.calculate_density_matrix() for wfs in coarse.ibzwfs}
+    forget_patches(rough)
     density = dft.density.nct_R.data.copy()
     add_density(basis, real_space_matrices(rough, matrices), density)
     return density[None]
