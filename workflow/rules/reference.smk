@@ -324,7 +324,7 @@ rule physics_labels:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=growing(6000),
+        mem_mb=growing(lambda wildcards: plan.cell_memory_MB(config, physics.largest(wildcards.system), 1)),
         runtime=growing(240),
     params:
         dft=config["reference"]["dft"],

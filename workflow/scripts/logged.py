@@ -26,8 +26,8 @@ def logged(snakemake: Any, *failures: type[Exception], append: bool = False) -> 
     # Other libraries take theirs from OMP_NUM_THREADS, which Snakemake sets.
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(snakemake.threads)
-        # Adam's mean of a gradient that has become zero, and SiLU far below zero, fade through numbers below 1e-38, which
-        # processors handle up to a hundred times more slowly. Here they are zero.
+        # Adam's mean of a gradient that has become zero, and SiLU far below zero, fade through numbers below 1e-38,
+        # which processors handle up to a hundred times more slowly. Here they are zero.
         sys.modules["torch"].set_flush_denormal(True)
     try:
         yield

@@ -82,6 +82,13 @@ def systems(lattice_constants: dict[str, float], seed: int = 0) -> dict[str, lis
     return {name: found[name] for name in SYSTEMS}
 
 
+def largest(name: str) -> tuple[int, int]:
+    """The supercell with the most atoms among the sheets of one system."""
+    if name in (*SCANS, *COHERENT):
+        return (1, 1)
+    return max((size for cell, size in CELLS if cell == RECTANGULAR), key=np.prod) if name in CRYSTALS else SUPERCELL
+
+
 def system_of(atoms: Atoms) -> str:
     """Name of the system that one of these sheets is of, or a step of its relaxation."""
     return str(atoms.info[keys.FAMILY])
