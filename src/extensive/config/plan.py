@@ -102,8 +102,8 @@ def cell_memory_MB(config: Config, supercell: list[float], processes: int) -> in
     atoms = ATOMS_PER_CELL * math.prod(supercell)
     beside = MPI_RANK_MB * processes if processes > 1 else 0
     # Functions on the grid grow with the number of atoms, matrices of pairs of functions with its square. Measured:
-    # 3.6 GB for 60 atoms, below 16 for 240; 360 need more than 23.
-    return math.ceil(1000 + 41 * atoms + 0.07 * atoms**2) + beside
+    # 3.6 GB for a label of 60 atoms, 12.5 for the energy of 240; a label of 360 needs more than 23.
+    return math.ceil(1500 + 41 * atoms + 0.07 * atoms**2) + beside
 
 
 def chunk_labels(config: Config, dataset: str) -> int:
