@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 # A run that was killed leaves Snakemake's lock behind. Holding a lock of our own, which dies with its process, shows that
 # no other `make run` is at work here, so that Snakemake's may be taken away.
 run:
-	@echo "make run: sets up .venv, then runs $(CONFIG); the default preset takes about 40 minutes on 2 cores"
+	@echo "make run: sets up .venv, then runs $(CONFIG); the default preset takes about 35 minutes on 2 cores"
 	envs/setup.sh run
 	@mkdir -p results
 	@flock --nonblock --conflict-exit-code 75 results/run.lock sh -c '$(SNAKEMAKE) --quiet all --unlock && $(SNAKEMAKE)' \

@@ -102,7 +102,7 @@ TIED = [
     ),
     ("about {} minutes on 2 cores\nmake test", [noted("minutes of `make run`")]),
     ("about {} hours on 2 cores; can be stopped", [noted("hours of `config/published.yaml` on two cores")]),
-    ("Networks are trained anew, the EDNN for about {} minutes", [noted("minutes on one core (59 samples a second)")]),
+    ("Networks are trained anew, the EDNN for about {} minutes", [noted("minutes on one core (78 samples a second)")]),
     ("The published EDNN learned from {} structures a second", [described("ednn")["samples_per_second"]]),
     ("at that rate {} take about {} minutes", [20000, 20000 / described("ednn")["samples_per_second"] / 60]),
     (

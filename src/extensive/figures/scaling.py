@@ -28,7 +28,7 @@ from extensive.io import read_json
 from extensive.keys import ATOMS_PER_CELL, TIMING_COLUMNS
 
 PAPER_POINTS = pd.DataFrame(  # facts of the EDNN paper: 57 ms for 60 atoms, 35.2 million atoms in 25 minutes
-    {"n_atoms": [60, 35_200_000], "seconds": [0.057, 25 * 60.0], "label": ["57 ms", "25 min"]}
+    {"n_atoms": [60, 35_200_000], "seconds": [0.057, 25 * 60.0]}
 )
 PAPER_SHEET_CELLS = 35_200_000 / ATOMS_PER_CELL
 METHODS = {
@@ -135,9 +135,8 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
             _extrapolate(axes, fit, series["n_cells"].max(), reach, top)
     if sheet is not None and len(sheet):
         _sheet(axes, sheet)
-    cells = PAPER_POINTS["n_atoms"] / ATOMS_PER_CELL
     axes.scatter(
-        cells,
+        PAPER_POINTS["n_atoms"] / ATOMS_PER_CELL,
         PAPER_POINTS["seconds"],
         s=45,
         marker="X",
@@ -146,17 +145,6 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
         linewidths=0,
         label="papers' EDNN: 57 ms, 25 min",
     )
-    for x, y, text in zip(cells, PAPER_POINTS["seconds"], PAPER_POINTS["label"]):
-        left = x > 10  # text stays inside the axes at either end
-        axes.annotate(
-            text,
-            (x, y),
-            textcoords="offset points",
-            xytext=(-5, 4) if left else (5, -4),  # the mark of the EDNN in tiles is above the first
-            ha="right" if left else "left",
-            va="bottom" if left else "top",
-            fontsize=7,
-        )
     _decorate(axes, timings, reach, top)
     figure.legend(loc="outside right center", labelspacing=0.7, handlelength=1.8)
     parts = [timings] if sheet is None else [timings, sheet]
