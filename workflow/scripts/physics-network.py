@@ -24,12 +24,9 @@ with logged(snakemake):
                     with BFGS(laid, logfile=None) as optimizer:
                         if not optimizer.run(fmax=snakemake.params.largest_force, steps=500):
                             print(f"{name}: not relaxed by the network after 500 steps")
-                energy = laid.get_potential_energy() / copies
+                    atoms.positions = np.round(laid.positions, 6)
+                atoms.info[physics.NETWORK_ENERGY] = laid.get_potential_energy() / copies
             except InputError as error:
                 # Ends of a scan may lie beyond the strains that it has learned. DFT takes such a sheet as it was made.
                 print(f"without an energy of the network: {error}")
-                continue
-            if name in physics.RELAXED:
-                atoms.positions = np.round(laid.positions, 6)
-            atoms.info[physics.NETWORK_ENERGY] = energy
     write_structures(snakemake.output[0], found)

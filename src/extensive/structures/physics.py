@@ -67,9 +67,7 @@ def systems(lattice_constants: dict[str, float], seed: int = 0) -> dict[str, lis
         found[name] = [start]
     for name, members in found.items():
         for index, atoms in enumerate(members):
-            supercell = (1, 1) if name in (*SCANS, *COHERENT) else SUPERCELL
-            if name in CRYSTALS:
-                supercell = CELLS[index][1]
+            supercell = CELLS[index][1] if name in CRYSTALS else largest(name)
             atoms.positions = np.round(atoms.positions, 6)
             atoms.info = {
                 keys.STRUCTURE_ID: f"physics-{name}-{index}",
@@ -86,7 +84,7 @@ def largest(name: str) -> tuple[int, int]:
     """The supercell with the most atoms among the sheets of one system."""
     if name in (*SCANS, *COHERENT):
         return (1, 1)
-    return max((size for cell, size in CELLS if cell == RECTANGULAR), key=np.prod) if name in CRYSTALS else SUPERCELL
+    return CELLS[-1][1] if name in CRYSTALS else SUPERCELL
 
 
 def system_of(atoms: Atoms) -> str:
