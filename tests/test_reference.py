@@ -25,6 +25,7 @@ from extensive.reference.settings import (
     label_digest,
     with_vacuum,
 )
+from extensive.structures import lattices
 
 # --- what a label is
 
@@ -222,6 +223,14 @@ def test_lennard_jones_forces_are_the_gradient_and_the_minimum_is_where_it_shoul
     assert np.abs(bottom.arrays[keys.REF_FORCES]).max() < 1e-12
 
 
+def of_shape(cell, supercell, strain=0.0, fill=lattices.graphene):
+    """A pristine sheet in a cell of this shape, along x, all its lengths strained."""
+    atoms = lattices.laid_along_x(fill(supercell, lattices.LATTICE_CONSTANTS_A[fill.__name__], cell))
+    atoms.info[keys.SUPERCELL] = np.array(supercell)
+    atoms.set_cell(atoms.cell.array * [[1 + strain], [1 + strain], [1.0]], scale_atoms=True)
+    return atoms
+
+
 @pytest.mark.parametrize("degrees", [60, 120])
 def test_cells_of_other_shapes_are_sampled_as_densely(degrees):
     """A hexagonal cell of about the area of 60 atoms has about the k-points and the grid of the rectangular one."""
@@ -234,10 +243,36 @@ def test_cells_of_other_shapes_are_sampled_as_densely(degrees):
     assert len(kpoints) == len(kpoint_list(rectangular, dense)) == 16
     # Every point and its opposite: time reversal leaves half.
     assert {tuple(k) for k in np.round(kpoints, 6)} == {tuple(k) for k in np.round(-kpoints, 6)}
-    spacing = 13.53 / grid[0]
+    spacing = 13.53 / np.array(grid[:2])
     per_cell = rectangular.cell.lengths()[:2] / grid_shape(rectangular, dense)[:2]
-    assert spacing == pytest.approx(per_cell.mean(), rel=0.03)
-    assert grid[0] == grid[1]
+    assert spacing == pytest.approx([per_cell.mean()] * 2, rel=0.03)
+
+
+@pytest.mark.parametrize("strain", [-0.02, 0.0, 0.02])
+@pytest.mark.parametrize("fill", [lattices.graphene, lattices.hbn])
+@pytest.mark.parametrize(
+    ("cell", "supercell", "points"),
+    [("hexagonal", (4, 4), (94, 96)), ("hexagonal", (5, 5), (118, 120)), ({"chiral": [2, 1]}, (2, 2), (126, 126))],
+)
+def test_perfect_sheets_of_all_shapes_have_grids_on_which_their_energies_agree(cell, supercell, points, fill, strain):
+    """Whatever the lattice constant and the strain: DFT agreed to 0.1 meV/atom there, graphene in its chiral cell to 0.2."""
+    atoms = of_shape(cell, supercell, strain, fill)
+    assert grid_shape(atoms, PRODUCTION)[:2] == points
+
+
+def test_grids_of_cells_whose_size_is_not_stated_follow_their_lengths():
+    small, large = of_shape("hexagonal", (5, 5)), of_shape("hexagonal", (5, 5), 0.1)
+    for atoms in (small, large):
+        del atoms.info[keys.SUPERCELL]
+    assert grid_shape(small, PRODUCTION)[:2] == (118, 120)
+    assert grid_shape(large, PRODUCTION)[:2] == (130, 132)
+
+
+def test_only_labels_of_cells_that_are_not_rectangular_depend_on_the_choice_of_their_grid():
+    assert PRODUCTION.physical_for(sheet(5, 3)) == PRODUCTION.physical()
+    assert set(PRODUCTION.physical_for(of_shape("hexagonal", (2, 2)))) - set(PRODUCTION.physical()) == {
+        "oblique_density"
+    }
 
 
 # --- convergence study

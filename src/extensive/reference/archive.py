@@ -124,7 +124,7 @@ class Archive:
 
 def candidate_digests(atoms: Atoms, settings: DFTSettings, accept: list[str]) -> list[str]:
     """Digests under which a label of `atoms` may be archived: the installed GPAW's first, then accepted versions'."""
-    physical = settings.physical()
+    physical = settings.physical_for(atoms)
     found = [label_digest(atoms, physical, version) for version in [*_installed(), *accept]]
     return list(dict.fromkeys(found))
 
@@ -135,7 +135,7 @@ def twin(atoms: Atoms, archived: list[Atoms], settings: DFTSettings, accept: lis
     A relaxed structure, such as a Stone-Wales defect, comes out some 1e-9 Angstrom different on another machine or with
     another number of threads. Now and then that is another last digit, and another digest; it is no other structure.
     """
-    physical, versions = settings.physical(), {version_key(version) for version in [*_installed(), *accept]}
+    physical, versions = settings.physical_for(atoms), {version_key(version) for version in [*_installed(), *accept]}
     for label in archived:
         record = record_of(label)
         if record["settings"] != physical or version_key(record["versions"]["gpaw"]) not in versions:

@@ -30,13 +30,12 @@ def draw(archive: Archive, settings: DFTSettings, count: int, largest_atoms: int
 
     The draw depends on the seed and on each label's own id alone: an archive that grows keeps most of its draw.
     """
-    physical = settings.physical()
     ranked: list[tuple[int, str, Atoms]] = []
     for dataset in archive.datasets():
         fitting = [
             atoms
             for atoms in archive.dataset(dataset)
-            if len(atoms) <= largest_atoms and record_of(atoms)["settings"] == physical
+            if len(atoms) <= largest_atoms and record_of(atoms)["settings"] == settings.physical_for(atoms)
         ]
         names = sorted((digest([seed, atoms.info[keys.STRUCTURE_ID]]), i) for i, atoms in enumerate(fitting))
         ranked += [(place, name, fitting[i]) for place, (name, i) in enumerate(names)]

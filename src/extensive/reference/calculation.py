@@ -134,7 +134,7 @@ class Labeller:
                 result["energy_eV"],
                 result["forces_eV_per_A"],
                 result["components_eV"],
-                {**record, "settings": self.settings.physical(), "versions": versions()},
+                {**record, "settings": self.settings.physical_for(atoms), "versions": versions()},
             )
         raise LabelFailed("; ".join(reasons))
 

@@ -60,7 +60,7 @@ class Store:
 
     def digest(self, atoms: Atoms) -> str:
         """Digest of the label that the installed GPAW would give."""
-        return label_digest(atoms, self.settings.physical(), gpaw_version())
+        return label_digest(atoms, self.settings.physical_for(atoms), gpaw_version())
 
     def find(self, atoms: Atoms) -> Atoms | None:
         """The label of `atoms` from the archive or from this folder, or None."""

@@ -144,7 +144,8 @@ class Grower:
         """Digest of the label of a structure, or of a trajectory's start."""
         key = (id(work), index)
         if key not in self._digests:
-            self._digests[key] = label_digest(work.structures[index], work.settings.physical(), gpaw_version())
+            atoms = work.structures[index]
+            self._digests[key] = label_digest(atoms, work.settings.physical_for(atoms), gpaw_version())
         return self._digests[key]
 
     def trajectory(self, work: Work, index: int) -> str:

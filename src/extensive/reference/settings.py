@@ -1,6 +1,7 @@
 """DFT settings, and the grids and k-points that they mean for a given cell."""
 
 import importlib.metadata
+import itertools
 import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -11,10 +12,14 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.io import digest
+from extensive.structures.cells import unstrained_lengths
 from extensive.structures.frame import is_aligned
 
 # Real-space grids are rounded to multiples of this, so that the Poisson solver's grids fit.
 GRID_MULTIPLE = 4
+# Points of the grid for each length of a cell that is not rectangular, of the rectangular ones' mean: with it, and with
+# even counts, energies per atom of perfect sheets agree over the shapes (docs/notebook.md).
+OBLIQUE_DENSITY = 1.01
 # Labels are told apart down to this length; structures are rounded to it when they are made.
 LENGTH_STEP_A = 1e-6
 # Cell vectors that leave the plane by less lie in it (Angstrom).
@@ -23,6 +28,8 @@ PLANE_A = 1e-9
 FLAT_A = 1e-6
 # Rectangular cell of graphene (Angstrom), for k-point and grid densities of cells without `supercell`.
 REFERENCE_CELL_A = (2.46, 2.46 * math.sqrt(3.0))
+# Lattice constants (Angstrom) of the honeycombs that a sheet is made of, for grids that strain leaves as they are.
+CARBON_A, BORON_NITRIDE_A = 2.46, 2.504
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,13 @@ class DFTSettings:
             del values["occupations"]  # labels from before there was a choice say nothing
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
+    def physical_for(self, atoms: Atoms) -> dict[str, Any]:
+        """`physical` of one sheet: that of a cell which is not rectangular says how its grid was chosen, too."""
+        values = self.physical()
+        if not is_aligned(atoms.cell.array):
+            values["oblique_density"] = OBLIQUE_DENSITY
+        return values
+
 
 def gpaw_version() -> str:
     """Version of the installed GPAW without importing it; InputError if there is none."""
@@ -138,19 +152,32 @@ def cells_of(atoms: Atoms) -> tuple[float, float]:
 def grid_shape(atoms: Atoms, settings: DFTSettings) -> tuple[int, int, int]:
     """Real-space grid points along the cell's vectors. Strain of a supercell changes the spacing, never the count.
 
-    Cells of other shapes have the mean spacing of the rectangular ones, to the nearest count that solvers take.
+    Cells of other shapes have `OBLIQUE_DENSITY` times the mean points per lattice constant of the rectangular ones, in
+    even counts of that mean: in coarser steps, energies per atom would depend on the cell.
     """
+    per_cell = [points / cells for points, cells in zip(settings.grid_points, settings.grid_cells)]
     if is_aligned(atoms.cell.array):
-        counts = [
-            _nearest_multiple(points * cells / per)
-            for cells, points, per in zip(cells_of(atoms), settings.grid_points, settings.grid_cells)
-        ]
+        counts = [_nearest_multiple(points * cells) for cells, points in zip(cells_of(atoms), per_cell)]
     else:
-        lengths = [cell * per for cell, per in zip(REFERENCE_CELL_A, settings.grid_cells)]
-        spacing = np.mean([length / points for length, points in zip(lengths, settings.grid_points)])
-        counts = [_nearest_multiple(length / spacing) for length in atoms.cell.lengths()[:2]]
+        density = OBLIQUE_DENSITY * np.mean([per_cell[0], per_cell[1] / math.sqrt(3.0)])
+        counts = _even_of_one_mean(density * _lattice_constants_long(atoms))
     counts.append(_nearest_multiple((_height(atoms, settings) + 2 * settings.vacuum_A) / settings.z_spacing_A))
     return tuple(counts)
+
+
+def _lattice_constants_long(atoms: Atoms) -> np.ndarray:
+    """Lengths (2,) of the periods in lattice constants of an unstrained sheet of these elements."""
+    share = np.isin(atoms.get_chemical_symbols(), ("B", "N")).mean()
+    lengths = atoms.cell.lengths()[:2] / (CARBON_A + share * (BORON_NITRIDE_A - CARBON_A))
+    if keys.SUPERCELL not in atoms.info:
+        return lengths
+    return unstrained_lengths(lengths, np.asarray(atoms.info[keys.SUPERCELL]))
+
+
+def _even_of_one_mean(wanted: np.ndarray) -> list[int]:
+    """Two even counts, each next to the one of `wanted` (2,), whose mean share of it is nearest one."""
+    choices = [sorted((2 * math.floor(value / 2), 2 * math.ceil(value / 2))) for value in wanted]
+    return list(min(itertools.product(*choices), key=lambda pair: abs(np.mean(np.array(pair) / wanted) - 1.0)))
 
 
 def _height(atoms: Atoms, settings: DFTSettings) -> float:

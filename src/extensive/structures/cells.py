@@ -51,6 +51,17 @@ def atoms_in(supercell: tuple[int, int], cell: Cell) -> int:
     return 2 * (a * d - b * c)
 
 
+def unstrained_lengths(lengths: np.ndarray, supercell: np.ndarray) -> np.ndarray:
+    """Lengths (2,) of nx x ny hexagonal or chiral cells in lattice constants, from those (2,) of a strained one.
+
+    A period n a1 + m a2 is sqrt(n^2 + nm + m^2) lattice constants long; the nearest such number is taken.
+    """
+    square = np.mean((lengths / supercell) ** 2)
+    n, m = np.meshgrid(*2 * [np.arange(math.ceil(1.5 * math.sqrt(square)) + 1)])
+    possible = np.unique(n**2 + n * m + m**2)[1:]
+    return supercell * math.sqrt(possible[np.abs(possible - square).argmin()])
+
+
 def heights(vectors: np.ndarray) -> np.ndarray:
     """Distances (2,) of the opposite sides of a cell with periods `vectors` (2, 2): along the first, the second."""
     return abs(np.linalg.det(vectors)) / np.linalg.norm(vectors, axis=1)[::-1]
