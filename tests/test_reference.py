@@ -255,7 +255,7 @@ def test_cells_of_other_shapes_are_sampled_as_densely(degrees):
     [("hexagonal", (4, 4), (94, 96)), ("hexagonal", (5, 5), (118, 120)), ({"chiral": [2, 1]}, (2, 2), (126, 126))],
 )
 def test_perfect_sheets_of_all_shapes_have_grids_on_which_their_energies_agree(cell, supercell, points, fill, strain):
-    """Whatever the lattice constant and the strain: DFT agreed to 0.1 meV/atom there, graphene in its chiral cell to 0.2."""
+    """Whatever the lattice constant and strain. DFT agreed to 0.1 meV/atom there, in one of the cells to 0.2."""
     atoms = of_shape(cell, supercell, strain, fill)
     assert grid_shape(atoms, PRODUCTION)[:2] == points
 
