@@ -1,7 +1,6 @@
 """Figures: what is drawn is what the tables hold, axes carry units, and no torch is needed."""
 
 import json
-import re
 import subprocess
 import sys
 
@@ -16,6 +15,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.evaluation.tables import summary, with_errors
 from extensive.figures import (
+    calibration,
     cnn_accuracy,
     components,
     convergence,
@@ -199,53 +199,6 @@ def test_summary_states_errors_per_atom_and_per_cell():
     assert numbers["within_per_cell_percent"] == 100
 
 
-def test_scaling_draws_every_timing_and_the_papers_points(drawings):
-    drawing = drawings["scaling"]
-    axes = drawing.figure.axes[0]
-    drawn = [line.get_xydata() for line in axes.lines if line.get_marker() not in ("None", None, "")]
-    assert sum(map(len, drawn)) + 1 == len(drawing.table)  # the sheet is a star of its own
-    stars = marks(axes)
-    for cells, seconds in ((1, 0.057), (35.2e6 / 60, 1500), (588_000, 240)):
-        assert np.isclose(stars, (cells, seconds)).all(axis=1).any()
-
-
-def test_dft_is_extrapolated_along_its_fit(drawings):
-    axes = drawings["scaling"].figure.axes[0]
-    line = next(line for line in axes.lines if line.get_label() == "DFT, extrapolated")
-    x, y = line.get_data()
-    assert np.polyfit(np.log(x), np.log(y), 1)[0] == pytest.approx(2.6)
-    assert y[0] == pytest.approx(60 * 6**2.6)
-    assert line.get_linestyle() == "--"
-
-
-def test_gain_of_fusing_is_of_sizes_that_both_were_timed_at():
-    rows = [("ednn-tiled", 1, 9.0), ("ednn-tiled", 10, 30.0), ("ednn-tiled", 20, 50.0), ("ednn-fused", 1, 1.0)]
-    rows += [("ednn-fused", 10, 10.0), ("ednn-fused", 20, 10.0), ("ednn-fused", 1000, 1.0)]
-    table = pd.DataFrame(rows, columns=["method", "n_cells", "seconds"]).assign(device="cpu")
-    assert scaling.fusing_gain(table) == 4.0
-    assert scaling.fusing_gain(table[table["n_cells"] != 10].replace("ednn-fused", "cnn")) is None
-
-
-def test_of_further_networks_the_fastest_is_drawn_by_its_name():
-    dft, nets, sheet, exponents = synthetic.timings()
-    own = nets[(nets["method"] == "ednn-fused") & (nets["device"] == "cpu")]
-    others = [own.assign(method=f"{name}-fused", seconds=own["seconds"] / gain) for name, gain in (("b", 4), ("c", 2))]
-    one = sheet.assign(method="b-streamed", seconds=60.0)
-    drawing = scaling.draw(pd.concat([dft, nets, *others]), exponents["fits"], pd.concat([sheet, one]))
-    labels = drawing.figure.axes[0].get_legend_handles_labels()[1]
-    assert any(label.startswith("b fused, 2 CPU cores") for label in labels)
-    assert "b streamed sheet, CPU" in labels
-    assert not any(label.startswith("c ") for label in labels)
-    assert set(drawing.table["method"]) >= {"b-fused", "c-fused", "b-streamed"}  # the table has all
-
-
-def test_scaling_says_what_dft_would_need(drawings):
-    numbers = drawings["scaling"].numbers
-    assert re.fullmatch(r"[\d,e+]+ years", numbers["dft_extrapolated"])
-    assert numbers["dft_extrapolated_years"] == pytest.approx(60 * (35.2e6 / 60) ** 2.6 / 3.156e7)
-    assert numbers["fits"]["EDNN fused, cpu"] == "1.00 ± 0.10"
-
-
 def test_methods_differ_in_colour_and_families_in_marker():
     for palette in (scaling.METHODS.values(), [("", *pair) for pair in style.FAMILIES.values()]):
         pairs = [(to_hex(colour), marker) for _, colour, marker in palette]
@@ -278,6 +231,26 @@ def test_tiles_add_up_and_lie_on_the_sheet(drawings):
     assert drawing.numbers["focus_A"] == pytest.approx(4 * (12.3 / 60 + 12.78 / 64) / 2)
     extent = drawing.figure.axes[2].images[0].get_extent()
     assert extent[1] - extent[0] == pytest.approx(CELL[0])
+
+
+def test_shown_tiles_are_those_of_least_and_most_energy_and_one_with_its_context_in_view():
+    energies = np.zeros((12, 10))
+    energies[3, 4], energies[9, 1] = -2.0, 3.0
+    assert tiles._shown_tiles(energies, 8, 25) == [(3, 4), (6, 5), (9, 1)]
+
+
+def test_calibration_has_curves_of_sets_that_are_large_enough():
+    sets = {name: synthetic.predictions(name) for name in ("test", "few")}
+    sets = {name: table.assign(energy_std_eV=0.05) for name, table in sets.items()}
+    sets["few"] = sets["few"].head(9)
+    drawing = calibration.draw(sets, 3)
+    against, shares = drawing.figure.axes
+    (curve,) = [line for line in shares.lines if line.get_label().startswith("test")]
+    assert not any(line.get_label().startswith("few") for line in shares.lines)
+    ratio = (drawing.table["error_meV_per_atom"].abs() / drawing.table["std_meV_per_atom"])[drawing.table.set == "test"]
+    assert np.allclose(curve.get_xdata()[1:], np.sort(ratio))
+    assert np.allclose(curve.get_ydata(), np.linspace(0, 1, len(ratio) + 1))
+    assert {line.get_label() for line in against.collections} >= {"few (9)"}
 
 
 def test_networks_list_every_layer(drawings):

@@ -22,6 +22,9 @@ from extensive.figures.style import (
 from extensive.keys import MEV_PER_EV, PREDICTION_COLUMNS
 
 COLUMNS = (*PREDICTION_COLUMNS, "energy_std_eV")
+# A curve of fewer structures would be made of a few steps that mean nothing.
+LEAST_STRUCTURES = 10
+LINES = ("-", (0, (6, 1)), "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (2, 1)))
 LEAST = 1e-3  # meV/atom; a logarithmic axis has no zero
 
 
@@ -56,12 +59,17 @@ def draw(tables: dict[str, pd.DataFrame], trainings: int) -> Drawing:
     against, shares = figure.subplots(1, 2)
     reach = np.linspace(0, 4, 81)
     normal = [math.erf(z / math.sqrt(2)) for z in reach]
+    curves = 0
     for index, (name, part) in enumerate(everything.groupby("set", sort=False)):
         error = np.maximum(part["error_meV_per_atom"].abs(), LEAST)
         deviation = part["std_meV_per_atom"]
-        scatter(against, deviation, error, series_style(index), 12, zorder=2, label=name)
-        within = [(error / deviation <= z).mean() for z in reach]
-        shares.plot(reach, within, color=series_style(index)[0])
+        scatter(against, deviation, error, series_style(index), 12, zorder=2, label=f"{name} ({len(part)})")
+        if len(part) >= LEAST_STRUCTURES:
+            ratios = np.sort(error / deviation)
+            within = np.arange(len(ratios) + 1) / len(ratios)
+            style = {"color": series_style(index)[0], "linestyle": LINES[curves % len(LINES)]}
+            shares.step(np.append(0.0, ratios), within, where="post", label=f"{name} ({len(part)})", **style)
+            curves += 1
     ends = [everything["std_meV_per_atom"].min(), everything["std_meV_per_atom"].max()]
     against.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
     against.set(xscale="log", yscale="log")
@@ -70,10 +78,11 @@ def draw(tables: dict[str, pd.DataFrame], trainings: int) -> Drawing:
         reach, share_within(reach, trainings), color=BLACK, linestyle="--", label=f"expected of {trainings} trainings"
     )
     shares.plot(reach, normal, color=BLACK, linestyle=":", label="normal distribution")
-    shares.set(xlabel="error / uncertainty", ylabel="share of structures within", ylim=(0, 1.02))
+    shares.set(xlabel="absolute error / standard deviation", ylabel="share of structures within", ylim=(0, 1.02))
+    shares.set_xlim(0, reach[-1])
     shares.legend(loc="lower right")
     panel_title(against, "a", "each structure")
-    panel_title(shares, "b", "all of a set")
+    panel_title(shares, "b", f"sets of {LEAST_STRUCTURES} structures and more")
     figure.legend(*against.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     ratio = everything["error_meV_per_atom"].abs() / everything["std_meV_per_atom"]
     ranks = everything[["error_meV_per_atom", "std_meV_per_atom"]].abs().rank().corr().iloc[0, 1]

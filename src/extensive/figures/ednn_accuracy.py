@@ -8,6 +8,7 @@ from matplotlib.ticker import SymmetricalLogLocator
 from extensive.evaluation.predictions import read_predictions
 from extensive.evaluation.tables import summary
 from extensive.figures.style import (
+    BLACK,
     DOUBLE_IN,
     GREEN,
     GREY,
@@ -19,12 +20,15 @@ from extensive.figures.style import (
     panel_title,
     quote,
     scatter,
-    series_style,
     styled,
 )
 from extensive.keys import ATOMS_PER_CELL, CHEMICAL_ACCURACY_MEV
 
 ERROR_LABEL = "EDNN − DFT (meV per structure)"
+# Beyond so many meV the axis of errors is logarithmic where errors are large.
+LINEAR_MEV = 100
+# Sets are told apart by marks without a colour: colours are the families'.
+SET_MARKS = ((BLACK, "o"), ("white", "s"), ("#BBBBBB", "D"), ("white", "^"))
 SET_TITLES = {"test": "test", "independent-md": "independent MD", "supercells": "supercells"}
 
 
@@ -46,7 +50,7 @@ def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
     parity, families, sizes = figure.subplots(1, 3, width_ratios=(1, 1.15, 1))
     panel_title(parity, "a", "by energy")
     panel_title(families, "b", "by family, up to 60 atoms")
-    panel_title(sizes, "c", "by cell size")
+    panel_title(sizes, "c", "by size, marks as in b")
     _parity(parity, sets)
     _by_family(families, table)
     _by_size(sizes, table)
@@ -62,16 +66,19 @@ def _error_scale(axes: Axes, errors: pd.Series, horizontal: bool = False) -> Non
     reach = max(1.15 * float(errors.abs().max()), 1.3 * CHEMICAL_ACCURACY_MEV)
     set_scale, set_limits = (axes.set_xscale, axes.set_xlim) if horizontal else (axes.set_yscale, axes.set_ylim)
     if reach > 6 * CHEMICAL_ACCURACY_MEV:
-        set_scale("symlog", linthresh=100, linscale=1.0)
+        set_scale("symlog", linthresh=LINEAR_MEV, linscale=1.0)
         reach *= 1.3
     set_limits(-reach, reach)
     axis = axes.xaxis if horizontal else axes.yaxis
     if reach > 6 * CHEMICAL_ACCURACY_MEV:
-        decades = [10.0**power for power in range(2, int(np.log10(reach)) + 1)]
-        decades = decades[-1:] if horizontal else decades  # a narrow axis has no room for more
-        axis.set_ticks([-value for value in decades[::-1]] + [0.0] + decades)
+        steps = (1, 5) if horizontal else (1, 3)  # as many as there is room for
+        named = [step * 10.0**power for power in range(2, int(np.log10(reach)) + 1) for step in steps]
+        named = [value for value in named if value < reach]
+        axis.set_ticks([-value for value in named[::-1]] + [0.0] + named)
+        axis.set_tick_params(labelsize=6 if horizontal else 7)
         axis.set_major_formatter(lambda value, _: "0" if value == 0 else f"{value:.0f}".replace("-", "−"))
-        axis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=100, subs=range(2, 10)))
+        axis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=LINEAR_MEV, subs=range(2, 10)))
+        axis.set_label_text(f"{ERROR_LABEL[:-1]};\nlogarithmic beyond ±{LINEAR_MEV})")
 
 
 def _band(axes: Axes, horizontal: bool = False, label: str | None = None) -> None:
@@ -87,19 +94,22 @@ def _parity(axes: Axes, sets: dict[str, pd.DataFrame]) -> None:
     for index, (name, table) in enumerate(sets.items()):
         mae = quote(summary(table)["mae_meV_per_atom"])
         label = f"{SET_TITLES.get(name, name)}: MAE {mae} meV/atom"
-        scatter(
-            axes,
+        colour, marker = SET_MARKS[index % len(SET_MARKS)]
+        axes.scatter(
             table["energy_dft_eV"] / table["n_atoms"],
             table["error_meV"],
-            series_style(index),
-            alpha=0.85,
+            s=10,
+            color=colour,
+            marker=marker,
+            edgecolors=BLACK,
+            linewidths=0.5,
             zorder=2 + index,
             label=label,
         )
     _band(axes, label="chemical accuracy, ±43.36 meV")
-    _error_scale(axes, everything["error_meV"])
     axes.set_xlabel("DFT energy (eV/atom)")
     axes.set_ylabel(ERROR_LABEL)
+    _error_scale(axes, everything["error_meV"])
     axes.locator_params(axis="x", nbins=4)
 
 
@@ -114,11 +124,11 @@ def _by_family(axes: Axes, table: pd.DataFrame) -> None:
         # A fixed low-discrepancy jitter: the same data give the same picture.
         jitter = ((np.arange(len(errors)) * 0.618034) % 1.0 - 0.5) * 0.6
         scatter(axes, errors, row + jitter, family_style(family, row), 8, zorder=2)
+    axes.set_xlabel(ERROR_LABEL)
     _error_scale(axes, table["error_meV"], horizontal=True)
     axes.set_yticks(range(len(families)), [family_title(family) for family in families])
     axes.set_ylim(-0.6, len(families) - 0.4)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(ERROR_LABEL)
 
 
 def _by_size(axes: Axes, table: pd.DataFrame) -> None:
@@ -127,6 +137,7 @@ def _by_size(axes: Axes, table: pd.DataFrame) -> None:
     for index, family in enumerate(order_families(list(table["family"]))):
         here = table[table["family"] == family]
         scatter(axes, here["n_atoms"], here["error_meV"], family_style(family, index), alpha=0.85, zorder=2)
+    axes.set_ylabel(ERROR_LABEL)
     _error_scale(axes, table["error_meV"])
     low, high = table["n_atoms"].min(), table["n_atoms"].max()
     margin = max(0.08 * (high - low), 4.0)
@@ -138,4 +149,3 @@ def _by_size(axes: Axes, table: pd.DataFrame) -> None:
         axes.set_xticks([size for size in (60, 120, 240, 360, 480, 720, 960) if size <= high + 1])
     axes.set_xlim(low - margin, high + margin)
     axes.set_xlabel("atoms in the cell")
-    axes.set_ylabel(ERROR_LABEL)

@@ -43,7 +43,7 @@ def draw(tables: dict[tuple[str, str], pd.DataFrame]) -> Drawing:
     figure = new_figure(DOUBLE_IN, 3.0)
     by_set, by_dataset = figure.subplots(1, 2, width_ratios=(1, 1))
     panel_title(by_set, "a", "by set, median marked")
-    panel_title(by_dataset, "b", "mean of each data set")
+    panel_title(by_dataset, "b", "mean of each data set (structures)")
     _by_set(by_set, tables, models, sets)
     _by_dataset(by_dataset, everything[everything["set"].isin(SETS[1:])], models)
     figure.legend(*by_set.get_legend_handles_labels(), loc="outside lower center", ncols=len(models))
@@ -88,7 +88,8 @@ def _by_dataset(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
         here = [name for name in names if name in means.index]
         scatter(axes, means[here], [names.index(name) for name in here], series_style(row), 20, zorder=2)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(names)), names)
+    counts = table.groupby("dataset")["structure_id"].nunique()
+    axes.set_yticks(range(len(names)), [f"{name} ({counts[name]})" for name in names])
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.grid(True, axis="y", color="#E8E8E8", linewidth=0.5)
     axes.set_xlabel("mean absolute error (meV/atom)")

@@ -73,12 +73,13 @@ def draw(
     show_image(whole, image, tuple(cell), cmap="magma")
     whole.add_patch(
         Rectangle(
-            ((corner[1] - 0.5) * pitch[0], (corner[0] - 0.5) * pitch[1]),
-            size * pitch[0],
-            size * pitch[1],
+            # One pixel outside, so that the frame hides none of what it marks.
+            ((corner[1] - 1.5) * pitch[0], (corner[0] - 1.5) * pitch[1]),
+            (size + 2) * pitch[0],
+            (size + 2) * pitch[1],
             fill=False,
             edgecolor="white",
-            linewidth=1.2,
+            linewidth=0.5,
         )
     )
     _numbers(patch, window, "magma", image.min(), image.max())
@@ -90,11 +91,11 @@ def draw(
     step = (cell[0] / output.shape[1], cell[1] / output.shape[0])
     result.add_patch(
         Rectangle(
-            ((column - 0.5) * step[0], (row - 0.5) * step[1]),
-            *step,
+            ((column - 1.5) * step[0], (row - 1.5) * step[1]),
+            *(3 * length for length in step),
             fill=False,
             edgecolor="black",
-            linewidth=1.2,
+            linewidth=0.5,
         )
     )
     others = f" + {_signed(rest)} (other channels)" if rest else ""

@@ -106,7 +106,7 @@ def kernel_data(potential: Potential, atoms: Atoms) -> dict[str, np.ndarray]:
     }
 
 
-def write_tiles(model: str | Path, structures: str | Path, path: str | Path, repeat: int = 2) -> None:
+def write_tiles(model: str | Path, structures: str | Path, path: str | Path, repeat: int = 3) -> None:
     """tiles.npz: a porous sheet (the first structure, repeated), and the EDNN's energy of each tile in eV."""
     atoms = first_structure(structures)
     _write_arrays(path, tiles_data(load_model(model), atoms.repeat((repeat, repeat, 1)), atoms.info))

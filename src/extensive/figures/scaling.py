@@ -42,6 +42,8 @@ METHODS = {
     "ednn-streamed": ("EDNN streamed sheet", GREEN, "*"),
 }
 DURATIONS_YEAR_S = 3.156e7
+# Width of an exponent's interval beyond which the sizes do not determine it, and no years are said.
+UNDETERMINED = 1.0
 LARGE_CELLS = 10
 DURATIONS = {
     1e-3: "1 ms",
@@ -88,15 +90,20 @@ def fusing_gain(networks: pd.DataFrame) -> float | None:
     return float(ratio.median()) if len(ratio) else None
 
 
-def with_fastest_of_others(timings: pd.DataFrame) -> pd.DataFrame:
-    """Timings without those of further networks, `<name>-fused...`, but for the one that needs least for an atom."""
+def with_one_of_others(timings: pd.DataFrame, sheet: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Timings of further networks, `<name>-fused...`, left out but for one.
+
+    It is the one that the large sheet was streamed by, `<name>-streamed`, else the one that needs least for an atom.
+    """
     timings = timings.reset_index(drop=True)
     names = timings["method"].str.extract("^(.+)-fused.*$")[0].where(~timings["method"].isin(METHODS))
     if names.isna().all():
         return timings
     per_atom = timings["seconds"] / timings["n_atoms"]
-    fastest = names[per_atom[names.notna()].idxmin()]
-    return timings[names.isna() | (names == fastest)]
+    streamed = set() if sheet is None else set(sheet["method"].str.removesuffix("-streamed"))
+    chosen = names.isin(streamed) if names.isin(streamed).any() else names.notna()
+    shown = names[per_atom[chosen].idxmin()]
+    return timings[names.isna() | (names == shown)]
 
 
 def _title(method: str) -> str:
@@ -122,13 +129,13 @@ def draw(timings: pd.DataFrame, fits: list[dict[str, Any]], sheet: pd.DataFrame 
     fits = [fit for fit in fits if fit["method"] != "gpaw" or fit["cores"] == 1]
     fit_of = {(fit["method"], fit["device"], fit["cores"]): fit for fit in fits}
     devices = list(dict.fromkeys(timings["device"]))
-    drawn = with_fastest_of_others(timings)
+    drawn = with_one_of_others(timings, sheet)
     top = max(PAPER_POINTS["seconds"].max(), timings["seconds"].max()) * 300
     reach = max(PAPER_SHEET_CELLS, timings["n_cells"].max()) * 2.5
     for index, (key, series) in enumerate(drawn.groupby(["method", "device", "cores"], sort=False)):
         method, device, cores = key
         fit = fit_of.get(key)
-        where = f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else "GPU"
+        where = _where(device, cores)
         variant = devices.index(device) + (method == "gpaw" and cores > 1)
         _series(axes, method, where, series.sort_values("n_cells"), fit, variant, index)
         if method == "gpaw" and fit:
@@ -173,8 +180,10 @@ def _long_duration(years: float) -> str:
 
 
 def _years(fits: list[dict[str, Any]]) -> float | None:
-    """What the fit of DFT would need for the papers' sheet, years."""
-    seconds = [_fitted(fit, np.array(PAPER_SHEET_CELLS)) for fit in fits if fit["method"] == "gpaw"]
+    """What the fit of DFT would need for the papers' sheet, years; None where its exponent is not determined."""
+    dft = [fit for fit in fits if fit["method"] == "gpaw" and fit["exponent_low"] is not None]
+    certain = [fit for fit in dft if fit["exponent_high"] - fit["exponent_low"] <= UNDETERMINED]
+    seconds = [_fitted(fit, np.array(PAPER_SHEET_CELLS)) for fit in certain]
     return float(seconds[0]) / DURATIONS_YEAR_S if seconds else None
 
 
@@ -230,7 +239,8 @@ def _extrapolate(axes: Axes, fit: dict[str, Any], start: float, reach: float, to
 
 def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
     devices = list(dict.fromkeys(sheet["device"]))
-    for number, ((method, device), part) in enumerate(sheet.groupby(["method", "device"], sort=False)):
+    for number, (key, part) in enumerate(sheet.groupby(["method", "device", "cores"], sort=False)):
+        method, device, cores = key
         _, colour, marker = METHODS.get(method, ("", GREY, "*"))
         axes.scatter(
             part["n_cells"],
@@ -241,7 +251,7 @@ def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
             linewidths=0.9,
             edgecolors=colour,
             facecolors=colour if device == devices[0] else "white",
-            label=f"{_title(method)}, {'GPU' if device == 'cuda' else 'CPU'}",
+            label=f"{_title(method)}, {_where(device, cores)}",
         )
         largest = part.loc[part["n_cells"].idxmax()]
         atoms = "" if number else f"{quote(largest['n_atoms'] / 1e6)} M atoms\n"
@@ -254,6 +264,10 @@ def _sheet(axes: Axes, sheet: pd.DataFrame) -> None:
             va="top" if number else "bottom",
             fontsize=7,
         )
+
+
+def _where(device: str, cores: int) -> str:
+    return f"{cores} CPU core{'s' if cores > 1 else ''}" if device == "cpu" else "GPU"
 
 
 def _duration(seconds: float) -> str:

@@ -56,7 +56,7 @@ def draw(
         sheet.axvline((k * focus_px - 0.5) * pitch[0], color=BLUE, linewidth=0.35)
     for k in range(rows + 1):
         sheet.axhline((k * focus_px - 0.5) * pitch[1], color=BLUE, linewidth=0.35)
-    chosen = _shown_tiles(rows, columns, focus_px, context_px)
+    chosen = _shown_tiles(tile_energies_eV, focus_px, context_px)
     for row, column in chosen[1:2]:
         corner = np.array([column, row]) * focus_px - 0.5
         side = focus_px + 2 * context_px
@@ -99,11 +99,15 @@ def draw(
     return Drawing(figure, table, numbers)
 
 
-def _shown_tiles(rows: int, columns: int, focus_px: int, context_px: int) -> list[tuple[int, int]]:
-    """Tiles for the scheme: spread over the sheet, the middle one with its context in view if possible."""
+def _shown_tiles(tile_energies_eV: np.ndarray, focus_px: int, context_px: int) -> list[tuple[int, int]]:
+    """Tiles for the scheme: that of least energy, one in the middle, its context in view if possible, and of most."""
     margin = -(-context_px // focus_px)
-    middle = (min(max(rows // 2, margin), rows - 1), min(max(columns // 2, margin), columns - 1))
-    return [(0, 0), middle, (rows - 1, columns - 1)]
+    middle = tuple(min(max(count // 2, margin), count - 1) for count in tile_energies_eV.shape)
+    least, most = (
+        tuple(int(index) for index in np.unravel_index(place, tile_energies_eV.shape))
+        for place in (tile_energies_eV.argmin(), tile_energies_eV.argmax())
+    )
+    return [least, middle, most]
 
 
 def _scheme(
