@@ -121,8 +121,10 @@ def claims_page(claims: str | Path) -> str:
     """
     other = Path(claims).with_name("claims-seeds.csv")
     seeds = read_table(other, SEEDS_COLUMNS) if other.is_file() else None
-    taught = taught_models(Path(claims).parents[1] / "models")
+    students: dict[str, list[str]] = {}
+    for model, by in taught_models(Path(claims).parents[1] / "models").items():
+        students.setdefault("; ".join(by), []).append(f"`{model}`")
     said = [
-        f"- `{model}` learned from labels that are not DFT's but by {'; '.join(by)}." for model, by in taught.items()
+        f"- {', '.join(models)} learned from labels that are not DFT's but by {by}." for by, models in students.items()
     ]
     return PAGE + "".join(f"{line}\n" for line in said) + "\n" * bool(said) + markdown(read_claims(claims), seeds)
