@@ -1,5 +1,7 @@
 """The grid and the k-points of a label: cells of all sizes and shapes are sampled alike, without GPAW."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,8 +9,11 @@ from spring_labels import EVERY_KPOINT, FEWEST_KPOINTS, PRODUCTION, sheet
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.reference.settings import DFTSettings, check_sheet, grid_shape, kpoint_list, with_vacuum
+from extensive.reference.sampling import determining, grid_shape, kpoint_list
+from extensive.reference.settings import check_sheet, label_digest, with_vacuum
 from extensive.structures import lattices
+
+DENSE = replace(EVERY_KPOINT, kpoints=(4, 4))
 
 # --- equal sampling of cells of all sizes
 
@@ -146,14 +151,13 @@ def test_cells_of_other_shapes_are_sampled_as_densely(degrees):
     angle = np.radians(degrees)
     hexagonal = Atoms("C", [[0, 0, 0]], pbc=(True, True, False))
     hexagonal.set_cell([[13.53, 0, 0], [13.53 * np.cos(angle), 13.53 * np.sin(angle), 0], [0, 0, 9]])
-    dense = DFTSettings(**{**vars(EVERY_KPOINT), "kpoints": (4, 4)})
     rectangular = sheet(5, 3)
-    kpoints, grid = kpoint_list(hexagonal, dense), grid_shape(hexagonal, dense)
-    assert len(kpoints) == len(kpoint_list(rectangular, dense)) == 16
+    kpoints, grid = kpoint_list(hexagonal, DENSE), grid_shape(hexagonal, DENSE)
+    assert len(kpoints) == len(kpoint_list(rectangular, DENSE)) == 16
     # Every point and its opposite: time reversal leaves half.
     assert {tuple(k) for k in np.round(kpoints, 6)} == {tuple(k) for k in np.round(-kpoints, 6)}
     spacing = 13.53 / np.array(grid[:2])
-    per_cell = rectangular.cell.lengths()[:2] / grid_shape(rectangular, dense)[:2]
+    per_cell = rectangular.cell.lengths()[:2] / grid_shape(rectangular, DENSE)[:2]
     assert spacing == pytest.approx([per_cell.mean()] * 2, rel=0.03)
 
 
@@ -178,7 +182,35 @@ def test_grids_of_cells_whose_size_is_not_stated_follow_their_lengths():
 
 
 def test_only_labels_of_cells_that_are_not_rectangular_depend_on_the_choice_of_their_grid():
-    assert PRODUCTION.physical_for(sheet(5, 3)) == PRODUCTION.physical()
-    assert set(PRODUCTION.physical_for(of_shape("hexagonal", (2, 2)))) - set(PRODUCTION.physical()) == {
+    assert determining(sheet(5, 3), PRODUCTION) == PRODUCTION.physical()
+    assert set(determining(of_shape("hexagonal", (2, 2)), PRODUCTION)) - set(PRODUCTION.physical()) == {
         "oblique_density"
     }
+
+
+def strained(nx, ny, strain):
+    atoms = sheet(nx, ny)
+    atoms.set_cell(atoms.cell.array * [[1 + strain], [1 + strain], [1.0]], scale_atoms=True)
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("cells", "strain", "alike"), [((5, 3), 0.0, True), ((5, 3), 0.02, False), ((8, 3), 0.0, False)]
+)
+def test_a_sheet_that_does_not_state_its_cells_has_another_digest_only_if_it_is_sampled_otherwise(cells, strain, alike):
+    stated = strained(*cells, strain)
+    bare = stated.copy()
+    del bare.info[keys.SUPERCELL]
+    sampled = [(grid_shape(atoms, DENSE), sorted(kpoint_list(atoms, DENSE).tolist())) for atoms in (stated, bare)]
+    assert (sampled[0] == sampled[1]) is alike
+    digests = {label_digest(atoms, determining(atoms, DENSE), "26.7.0") for atoms in (stated, bare)}
+    assert (len(digests) == 1) is alike
+    assert determining(stated, DENSE) == DENSE.physical()
+
+
+@pytest.mark.parametrize("other", [[1, 1], [5, 3, 1], "5x3", [2.5, 1.5]])
+def test_a_supercell_that_cannot_be_one_of_four_atom_cells_is_not_taken_for_it(other):
+    meant, misread = sheet(5, 3), sheet(5, 3)
+    misread.info[keys.SUPERCELL] = other if isinstance(other, str) else np.array(other)
+    assert grid_shape(misread, PRODUCTION) == grid_shape(meant, PRODUCTION)
+    assert len(kpoint_list(misread, EVERY_KPOINT)) == len(kpoint_list(meant, EVERY_KPOINT))

@@ -14,6 +14,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import read_structures, write_structures
 from extensive.reference.record import label_checksum, record_of
+from extensive.reference.sampling import determining
 from extensive.reference.settings import LENGTH_STEP_A, DFTSettings, gpaw_version, label_digest, version_key
 
 SUFFIX = ".extxyz.gz"
@@ -124,7 +125,7 @@ class Archive:
 
 def candidate_digests(atoms: Atoms, settings: DFTSettings, accept: list[str]) -> list[str]:
     """Digests under which a label of `atoms` may be archived: the installed GPAW's first, then accepted versions'."""
-    physical = settings.physical_for(atoms)
+    physical = determining(atoms, settings)
     found = [label_digest(atoms, physical, version) for version in [*_installed(), *accept]]
     return list(dict.fromkeys(found))
 
@@ -135,7 +136,7 @@ def twin(atoms: Atoms, archived: list[Atoms], settings: DFTSettings, accept: lis
     A relaxed structure, such as a Stone-Wales defect, comes out some 1e-9 Angstrom different on another machine or with
     another number of threads. Now and then that is another last digit, and another digest; it is no other structure.
     """
-    physical, versions = settings.physical_for(atoms), {version_key(version) for version in [*_installed(), *accept]}
+    physical, versions = determining(atoms, settings), {version_key(version) for version in [*_installed(), *accept]}
     for label in archived:
         record = record_of(label)
         if record["settings"] != physical or version_key(record["versions"]["gpaw"]) not in versions:

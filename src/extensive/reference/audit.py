@@ -11,6 +11,7 @@ from extensive.errors import InputError
 from extensive.io import digest
 from extensive.reference.archive import Archive
 from extensive.reference.record import record_of
+from extensive.reference.sampling import determining
 from extensive.reference.settings import DFTSettings
 
 AUDIT_COLUMNS = (
@@ -35,7 +36,7 @@ def draw(archive: Archive, settings: DFTSettings, count: int, largest_atoms: int
         fitting = [
             atoms
             for atoms in archive.dataset(dataset)
-            if len(atoms) <= largest_atoms and record_of(atoms)["settings"] == settings.physical_for(atoms)
+            if len(atoms) <= largest_atoms and record_of(atoms)["settings"] == determining(atoms, settings)
         ]
         names = sorted((digest([seed, atoms.info[keys.STRUCTURE_ID]]), i) for i, atoms in enumerate(fitting))
         ranked += [(place, name, fitting[i]) for place, (name, i) in enumerate(names)]

@@ -14,7 +14,8 @@ from extensive.reference.calculator import iterate
 from extensive.reference.occupations import right_fermi_level
 from extensive.reference.prediction import DensityPredictor
 from extensive.reference.record import versions, with_label
-from extensive.reference.settings import DFTSettings, check_sheet, grid_shape, with_vacuum
+from extensive.reference.sampling import determining, grid_shape
+from extensive.reference.settings import DFTSettings, check_sheet, with_vacuum
 from extensive.reference.start import begin
 
 # Tried after the settings' own mixer: slow, and converges where that does not.
@@ -134,7 +135,7 @@ class Labeller:
                 result["energy_eV"],
                 result["forces_eV_per_A"],
                 result["components_eV"],
-                {**record, "settings": self.settings.physical_for(atoms), "versions": versions()},
+                {**record, "settings": determining(atoms, self.settings), "versions": versions()},
             )
         raise LabelFailed("; ".join(reasons))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ase import Atoms
 
-from extensive.reference.settings import DFTSettings, grid_shape, kpoint_list
+from extensive.reference.sampling import grid_shape, kpoint_list
+from extensive.reference.settings import DFTSettings
 
 # Options of glibc's `mallopt`: no blocks outside the heap, bytes at its end that are given back, bytes asked for.
 M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2

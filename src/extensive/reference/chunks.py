@@ -15,6 +15,7 @@ from extensive.reference.archive import Archive, adopt, candidate_digests, read_
 from extensive.reference.calculation import LabelFailed, Labeller
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.parallel import ParallelLabeller
+from extensive.reference.sampling import determining
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
 
 FAILURE_COLUMNS = ("structure_id", "dataset", "family", "n_atoms", "digest", "reason")
@@ -60,7 +61,7 @@ class Store:
 
     def digest(self, atoms: Atoms) -> str:
         """Digest of the label that the installed GPAW would give."""
-        return label_digest(atoms, self.settings.physical_for(atoms), gpaw_version())
+        return label_digest(atoms, determining(atoms, self.settings), gpaw_version())
 
     def find(self, atoms: Atoms) -> Atoms | None:
         """The label of `atoms` from the archive or from this folder, or None."""

@@ -17,7 +17,8 @@ from ase import Atoms
 from extensive import keys
 from extensive.errors import InputError
 from extensive.reference.record import record_of
-from extensive.reference.settings import DFTSettings, grid_shape
+from extensive.reference.sampling import grid_shape
+from extensive.reference.settings import DFTSettings
 
 COLUMNS = (
     "study",

@@ -33,6 +33,7 @@ from extensive.reference.calculator import prepare_serial_process
 from extensive.reference.chunks import failure_row, read_failures, write_failures
 from extensive.reference.dynamics import Dynamics, run_trajectory, trajectory_digest
 from extensive.reference.record import record_of
+from extensive.reference.sampling import determining
 from extensive.reference.settings import DFTSettings, gpaw_version, label_digest
 from extensive.structures.datasets import generate_dataset
 
@@ -145,7 +146,7 @@ class Grower:
         key = (id(work), index)
         if key not in self._digests:
             atoms = work.structures[index]
-            self._digests[key] = label_digest(atoms, work.settings.physical_for(atoms), gpaw_version())
+            self._digests[key] = label_digest(atoms, determining(atoms, work.settings), gpaw_version())
         return self._digests[key]
 
     def trajectory(self, work: Work, index: int) -> str:

@@ -21,7 +21,8 @@ from extensive.errors import InputError
 from extensive.io import read_json, read_structures, write_json, write_structures
 from extensive.reference.archive import read_labels
 from extensive.reference.calculation import LabelFailed, Labeller
-from extensive.reference.settings import DFTSettings, kpoint_list
+from extensive.reference.sampling import kpoint_list
+from extensive.reference.settings import DFTSettings
 
 WITHOUT_MPI = "this GPAW was built without MPI"
 
