@@ -79,7 +79,7 @@ class Store:
         found = self.find(atoms)
         if found is not None:
             return found
-        failure = self._path(self.digest(atoms)).with_suffix(".failed")
+        failure = self._path(self.digest(atoms)).with_suffix(f".{self.settings.steering()}.failed")
         if failure.is_file():
             raise LabelFailed(failure.read_text().strip())
         if self._labeller is None:

@@ -128,13 +128,13 @@ class Grower:
                 for index in range(len(work.structures)):
                     digest = self.trajectory(work, index)
                     frames = len(self.archive.trajectory(digest))
-                    if frames < work.dynamics.frames and digest not in failed:
+                    if frames < work.dynamics.frames and _attempt(digest, work) not in failed:
                         ahead = INDEPENDENT_LEAD if work.independent else 1.0
                         # The whole data set counts first, then the trajectory's own length.
                         units["md"].append((len(labels) / ahead + 1e-3 * frames, index, work))
                 continue
             for index, atoms in enumerate(work.structures):
-                if not self._known(work, index) and self.digest(work, index) not in failed:
+                if not self._known(work, index) and _attempt(self.digest(work, index), work) not in failed:
                     # Data sets of which much is wanted, because they are hard to learn, grow faster.
                     first = len(atoms) if work.kind == "supercells" else len(labels) / work.count
                     units[work.kind].append((first + 1e-6 * index, index, work))
@@ -189,7 +189,7 @@ class Grower:
                 self._keep(work, frame)
         except LabelFailed as error:
             failed = self.trajectory(work, index) if work.kind == "md" else self.digest(work, index)
-            row = failure_row(atoms, failed, str(error))
+            row = failure_row(atoms, _attempt(failed, work), str(error))
             with locked(self.locks / "failed.lock"):
                 write_failures(self.failed_path, [*read_failures(self.failed_path), row])
             report(f"{row['structure_id']} FAILED: {error}")
@@ -202,6 +202,11 @@ class Grower:
             f"{labelled.info[keys.REF_ENERGY] / len(labelled):.4f} eV/atom "
             f"{record['iterations']} iterations {record['seconds']:.0f} s"
         )
+
+
+def _attempt(digest: str, work: Work) -> str:
+    """What a failure is remembered by: other ways to the solution are tried."""
+    return f"{digest} {work.settings.steering()}"
 
 
 def add_file(folder: Path, path: Path, lock_folder: Path) -> None:
@@ -232,16 +237,24 @@ def run_workers(count: int, arguments: list[str], hours: float = float("inf")) -
         return subprocess.Popen([*command, "--hours", str(left)], env=environment, preexec_fn=lambda: os.nice(19))
 
     workers = [start() for _ in range(count)]
-    signal.signal(signal.SIGTERM, lambda *_: [worker.terminate() for worker in workers])
+    stopped = False
+
+    def stop(*_: Any) -> None:
+        nonlocal stopped
+        stopped = True
+        for worker in workers:
+            worker.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
     codes: list[int | None] = [None] * count
     try:
         while None in codes:
             for index, worker in enumerate(workers):
                 code = worker.poll()
-                if code == GROWN:
+                if code == GROWN and not stopped:
                     workers[index] = start()
                 else:
-                    codes[index] = code
+                    codes[index] = 0 if code == GROWN else code
             if None in codes:
                 time.sleep(POLL_S)
     except KeyboardInterrupt:  # the terminal has interrupted the workers as well

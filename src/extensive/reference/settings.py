@@ -18,6 +18,8 @@ GRID_MULTIPLE = 4
 LENGTH_STEP_A = 1e-6
 # Cell vectors that leave the plane by less lie in it (Angstrom).
 PLANE_A = 1e-9
+# Settings of the way to the solution, not of the solution.
+STEERING = ("mixer", "max_iterations", "start_kpoints", "start_grid_points")
 # Heights that differ by less are one.
 FLAT_A = 1e-6
 
@@ -80,11 +82,15 @@ class DFTSettings:
     def physical(self) -> dict[str, Any]:
         """What determines the converged result, JSON-able."""
         values = asdict(self)
-        for key in ("mixer", "max_iterations", "start_kpoints", "start_grid_points"):
+        for key in STEERING:
             del values[key]
         if self.occupations == "fermi-dirac":
             del values["occupations"]  # labels from before there was a choice say nothing
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    def steering(self) -> str:
+        """Short digest of what steers how the solution is found: what failed with one may converge with another."""
+        return digest([getattr(self, key) for key in STEERING])[:12]
 
 
 def gpaw_version() -> str:
