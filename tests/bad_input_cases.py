@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import ase.io
+import numpy as np
 from bad_input_files import CASES, ROOT, Case, case
 from own_models import rattled, write_model
 
@@ -72,12 +73,14 @@ for wrong, says, run in (
     ("a strain of 50 %", "should lie between strain_min (0) and 0.2", dataset(strain=0.5)),
     ("a Stone-Wales defect in one cell", "too small for a Stone-Wales defect", dataset(family="stone-wales", supercell=[1, 1])),
     ("a pore wider than its cell", "is too wide for", dataset(family="porous", supercell=[2, 2])),
+    ("a pore that no atom may lie in", "is too narrow: pores of less than half a bond may meet no atom; at least 0.71", dataset(family="porous", pore_radius_A=[0, 0])),
     ("a shape of another family", "which porous does not have; choose from", dataset(family="porous", shapes=["stripe-x"])),
     ("more defects than a quarter of the atoms", "defects: [1, 40]", dataset(family="graphene-vacancy", defects=[1, 40])),
     ("a temperature of 0 K", "temperatures_K.0': 0", dataset(sampler="md", md={"temperatures_K": [0]})),
     ("files that are not there", "no such file", configured(structures={"datasets": {"mine": {"files": ["none/*.xyz"]}}})),
     ("a count beside files", "the files say how many, leave it out", configured(structures={"datasets": {"mine": {"files": ["x"], "count": 3}}})),
     ("one name for sheets and dimers", "is also in structures.datasets", configured(structures={"datasets": {"d": SHEET}, "dimers": {"d": {"dimensions": 2, "count": 1}}})),
+    ("two data sets of dimers in as many dimensions", "'a' and 'b' both have dimensions 2; one data set of each", configured(structures={"dimers": {"a": {"dimensions": 2, "count": 1}, "b": {"dimensions": 2, "count": 1}}})),
     ("an unknown network", "is not one of ['cnn', 'ednn']", model(network="gnn")),
     ("models without data to train on", "a data set needs 'set: development' or 'set: train'", model(sheets={})),
     ("models with test data only", "a data set needs 'set: development' or 'set: train'", model(sheets={"mine": {**SHEET, "set": "extrapolation"}})),
@@ -132,6 +135,23 @@ def command(*arguments: str, prepare: Callable[[Path], None] | None = None) -> C
     return run
 
 
+def with_labels(verb: str, *options: str, **labels: Any) -> Callable[[Path], None]:
+    """Run a verb on one structure with such labels."""
+
+    def prepare(folder: Path) -> None:
+        write_model(folder / "tiny")
+        atoms = rattled()
+        for name, value in labels.items():
+            if isinstance(value, list):
+                atoms.arrays[name] = np.array(value * len(atoms))
+            else:
+                atoms.info[name] = value
+        ase.io.write(folder / "in.extxyz", atoms)
+
+    out = ("{folder}/out.h5",) if verb == "rasterize" else ("{folder}/out.extxyz", "--model", "{folder}/tiny")
+    return command(verb, "{folder}/in.extxyz", *out, *options, prepare=prepare)
+
+
 @case("machine", "a full disk", "No space left on device")
 def _(folder):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "sheets.extxyz"))
@@ -175,6 +195,12 @@ for wrong, says, run in (
     ("text where a number belongs", "--count", command("generate", "mine", "x.extxyz", "--count", "few")),
     ("a format that ASE cannot write", "cannot be written", command("predict", "{folder}/in.extxyz", "{folder}/out.nonsense", "--model", "{folder}/tiny", prepare=lambda folder: (write_model(folder / "tiny"), ase.io.write(folder / "in.extxyz", rattled())))),
     ("an element that the model does not know", "element Si is unknown to the model", command("predict", "{folder}/in.extxyz", "{folder}/out.extxyz", "--model", "{folder}/tiny", prepare=lambda folder: (write_model(folder / "tiny", elements=("B", "N", "C")), ase.io.write(folder / "in.extxyz", silicon())))),
+    ("an energy that is text, beside a structure to predict", "in.extxyz, frame 1: REF_energy is 'none'; it must be a finite number, in eV", with_labels("predict", REF_energy="none")),
+    ("an energy that is NaN, beside one", "in.extxyz, frame 1: REF_energy is nan; it must be a finite number, in eV", with_labels("predict", REF_energy=np.nan)),
+    ("an energy of nine numbers, beside one", "it must be a finite number, in eV", with_labels("predict", REF_energy=np.eye(3))),
+    ("forces of one column, beside one", "REF_forces must be 24 x 3 finite numbers, in eV/Angstrom", with_labels("predict", REF_forces=[0.1])),
+    ("a column of text named as the forces", "in.extxyz, frame 1: column 'tag' holds no numbers, and so no forces", with_labels("predict", "--forces-key", "tag", tag=["a"])),
+    ("the same, of labels to learn from", "in.extxyz, frame 1: column 'tag' holds no numbers, and so no forces", with_labels("rasterize", "--forces-key", "tag", REF_energy=-200.0, tag=["a"])),
     ("an unknown model", "no such model", command("inspect", "{folder}/none")),
     ("sizes that are not numbers", "whole numbers separated by commas", command("time", "{folder}/none", "--cells", "1,many")),
     ("a data set that the configuration lacks", "structures.datasets has no 'other'", command("generate", "other", "x.extxyz", "--config", str(ROOT / "config/smoke.yaml"))),

@@ -54,6 +54,16 @@ def model(**changes):
     return complete_config({"models": {"x": entry}})["models"]["x"]
 
 
+@pytest.mark.parametrize("family", ["graphene", "hbn"])
+def test_the_smallest_cell_needs_no_room_for_defects_that_its_family_lacks(family):
+    entry = {"family": family, "sampler": "pristine", "count": 1, "cell": "hexagonal", "supercell": [1, 1]}
+    spec = complete_config({"structures": {"datasets": {"x": entry}}})["structures"]["datasets"]["x"]
+    assert len(generate_dataset("x", spec, 0)[0]) == 2
+    for changes in ({"defects": [2, 1]}, {"family": [family, f"{family}-vacancy"]}):
+        with pytest.raises(InputError, match="defects"):
+            generate_dataset("x", {**spec, **changes}, 0)
+
+
 @pytest.fixture(scope="module")
 def structures():
     datasets = config()["structures"]["datasets"]

@@ -377,7 +377,7 @@ def test_a_list_of_families_is_cycled_through():
         ({"count": 10**7}, ["count", "10000000", "1000000"]),
         ({"family": "heterostructure", "shapes": ["slit"]}, ["shapes", "slit", "stripe-x"]),
         ({"hbn_fraction": [0.5, 1.5]}, ["hbn_fraction", "1.5"]),
-        ({"defects": [1, 40]}, ["defects", "40", "15"]),
+        ({"family": "graphene-vacancy", "defects": [1, 40]}, ["defects", "40", "15"]),
     ],
 )
 def test_impossible_entries_are_refused_in_one_line(changes, words):

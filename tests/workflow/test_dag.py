@@ -61,6 +61,24 @@ def test_every_rule_that_computes_declares_what_the_house_asks(workflow_copy):
 
 
 @pytest.mark.medium
+def test_a_figure_of_errors_is_planned_only_where_there_is_a_set_to_test_on(workflow_copy):
+    sheet = "family: graphene, sampler: rattle, count: 2"
+    (workflow_copy.root / "config" / "untested.yaml").write_text(f"""
+        models: {{ednn: {{network: ednn}}}}
+        structures: {{datasets: {{a: {{{sheet}, set: train}}, b: {{{sheet}, set: validation}}}}}}
+        timing: {{networks: {{models: [ednn]}}}}
+    """)
+    planned = workflow_copy.planned(preset="untested")
+    assert planned["figure_networks"] == 1
+    assert "figure_ednn_accuracy" not in planned
+    done = workflow_copy.snakemake(
+        "--dry-run", "--config", 'figures={"draw": ["ednn-accuracy"]}', preset="untested", check=False
+    )
+    assert "'ednn-accuracy' cannot be drawn" in done.stdout
+    assert "sets to test on, are missing" in done.stdout
+
+
+@pytest.mark.medium
 def test_studies_are_trained_only_when_asked_for(workflow_copy):
     models = load_config(workflow_copy.root / "config" / "config.yaml")["models"]
     assert workflow_copy.planned(preset="config")["train"] == len(models)

@@ -1,16 +1,25 @@
 """Figures, each PDF + PNG + CSV, and the table of claims; drawn from the run's files without torch or GPAW."""
 
+
+include: "figure_functions.smk"
+
+
 CNN, EDNN = config["figures"]["cnn"], config["figures"]["ednn"]
 PANELS = {panel: name for panel, name in config["figures"]["inputs"].items() if name in [*SHEETS, *DIMERS]}
 DATA = f"{RUN}/figures/data"
+# Predictions of the sets that figures of errors show; one of them will do.
+ERRORS = {
+    "cnn-accuracy": predicted(CNN, "test", "independent-md", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD),
+    "ednn-accuracy": predicted(EDNN, "test", "independent-md", "supercells"),
+}
 # What each figure needs the configuration to have; the others' data are made on request.
 POSSIBLE = {
     "inputs": bool(PANELS),
     "kernel": CNN in MODELS and config["figures"]["kernel"] in SHEETS,
     "networks": CNN in MODELS or EDNN in MODELS,
     "tiles": EDNN in MODELS and config["figures"]["tiles"] in SHEETS,
-    "cnn-accuracy": CNN in MODELS,
-    "ednn-accuracy": EDNN in MODELS,
+    "cnn-accuracy": CNN in MODELS and bool(ERRORS["cnn-accuracy"]),
+    "ednn-accuracy": EDNN in MODELS and bool(ERRORS["ednn-accuracy"]),
     "scaling": EDNN in MODELS,
     "dimers": bool(DIMERS),
     "ising": bool(ISING),
@@ -22,7 +31,7 @@ if CHOSEN is None:
 for figure in CHOSEN:
     if not POSSIBLE.get(figure, True):
         raise WorkflowError(
-            f"figures.draw: {figure!r} cannot be drawn; models or data sets that figures.* names are missing"
+            f"figures.draw: {figure!r} cannot be drawn; models or data sets that figures.* names, or sets to test on, are missing"
         )
 FIGURES = expand(f"{RUN}/figures/{{figure}}.{{suffix}}", figure=CHOSEN, suffix=["pdf", "png", "csv"])
 TABLES = [
@@ -41,7 +50,6 @@ TABLES = [
 ]
 
 
-include: "figure_functions.smk"
 include: "figure_data.smk"
 
 
@@ -117,7 +125,7 @@ use rule figure_inputs as figure_tiles with:
 
 use rule figure_inputs as figure_cnn_accuracy with:
     input:
-        **predicted(CNN, "test", "independent-md", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD),
+        **ERRORS["cnn-accuracy"],
         code=figure_code("cnn_accuracy"),
     output:
         **figure_files("cnn-accuracy", "Accuracy", "CNN against DFT"),
@@ -133,7 +141,7 @@ use rule figure_inputs as figure_cnn_accuracy with:
 
 use rule figure_inputs as figure_ednn_accuracy with:
     input:
-        **predicted(EDNN, "test", "independent-md", "supercells"),
+        **ERRORS["ednn-accuracy"],
         code=figure_code("ednn_accuracy"),
     output:
         **figure_files("ednn-accuracy", "Accuracy", "EDNN against DFT and chemical accuracy"),

@@ -49,7 +49,7 @@ def predict(
     from extensive.inference.pixels import beyond_training
     from extensive.io import note
     from extensive.structures.frame import frame_of
-    from extensive.structures.labels import LabelKeys, say_which_energy, with_labels
+    from extensive.structures.labels import LabelKeys, check_values, say_which_energy, with_labels
     from extensive.structures.reading import read_any, without_isolated
     from extensive.structures.stress import strain_gradient_of, volume_of
     from extensive.structures.user_files import write_any
@@ -62,6 +62,8 @@ def predict(
     found = [with_labels(atoms, named, f"{structures}, frame {index}") for index, atoms in enumerate(read, start=1)]
     names = [str(atoms.info.get(keys.STRUCTURE_ID, index)) for index, atoms in enumerate(found)]
     # All are looked at before any is calculated.
+    for index, atoms in enumerate(found, start=1):
+        check_values(atoms, f"{structures}, frame {index}")
     beyond = {}
     for name, atoms in zip(names, found, strict=True):
         for potential in calculator.potentials:
@@ -79,7 +81,7 @@ def predict(
         energy, forces = calculator.results["energy"], calculator.results["forces"]
         if len(calculator.potentials) > 1:
             atoms.info["energy_uncertainty"] = calculator.uncertainty()["energy"]
-        if keys.REF_ENERGY in atoms.info:
+        if atoms.info.get(keys.REF_ENERGY) is not None:
             energy_errors.append(abs(energy - float(atoms.info[keys.REF_ENERGY])) / len(atoms))
         if keys.REF_FORCES in atoms.arrays:
             force_errors.append(frame_of(atoms).in_plane(forces - atoms.arrays[keys.REF_FORCES]).ravel())
@@ -121,7 +123,7 @@ def sheet(
     displacement_a: Annotated[
         float, typer.Option("--displacement-A", help="Standard deviation of each coordinate, Angstrom.")
     ] = 0.05,
-    seed: Annotated[int, typer.Option(help="Seed of pores and displacements.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of pores and displacements.")] = 0,
     dtype: Annotated[
         str,
         typer.Option(

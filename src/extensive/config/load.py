@@ -138,7 +138,20 @@ def complete_config(
     )
     if errors:
         raise InputError(f"{source}: {_one_line(errors[0], schema)}")
+    _check_dimers(config["structures"]["dimers"], source)
     return config
+
+
+def _check_dimers(dimers: dict[str, Any], source: str) -> None:
+    """Figures and claims name dimers by their dimensions: a second data set would take the first one's place."""
+    first: dict[int, str] = {}
+    for name, spec in dimers.items():
+        other = first.setdefault(spec["dimensions"], name)
+        if other != name:
+            raise InputError(
+                f"{source}: key 'structures.dimers': {other!r} and {name!r} both have dimensions"
+                f" {spec['dimensions']}; one data set of each, leave one out"
+            )
 
 
 def _check_keys(value: Any, source: str, where: str = "") -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from extensive.errors import InputError
 from extensive.evaluation.predictions import read_predictions
 from extensive.evaluation.tables import summary
 from extensive.figures.style import (
@@ -43,6 +44,8 @@ def from_files(**paths: str) -> Drawing:
 def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
     """Parity of energies in eV/atom, a panel per non-empty set, the errors' histogram (meV/atom) inset."""
     sets = {name: table for name, table in sets.items() if len(table)}
+    if not sets:
+        raise InputError("figure cnn-accuracy: no predictions to draw; each of its sets is missing or empty")
     rows = 1 if len(sets) <= MOST_IN_A_ROW else 2
     figure = new_figure(DOUBLE_IN, 3.35 * rows)
     panels = figure.subplots(rows, -(-len(sets) // rows), squeeze=False).ravel()

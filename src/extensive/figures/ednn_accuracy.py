@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import SymmetricalLogLocator
 
+from extensive.errors import InputError
 from extensive.evaluation.predictions import read_predictions
 from extensive.evaluation.tables import summary
 from extensive.figures.style import (
@@ -32,7 +33,7 @@ SET_MARKS = ((BLACK, "o"), ("white", "s"), ("#BBBBBB", "D"), ("white", "^"))
 SET_TITLES = {"test": "test", "independent-md": "independent MD", "supercells": "supercells"}
 
 
-def from_files(test: str, independent_md: str | None = None, supercells: str | None = None) -> Drawing:
+def from_files(test: str | None = None, independent_md: str | None = None, supercells: str | None = None) -> Drawing:
     """Draw from the predictions CSVs of the sets that the run has."""
     paths = {"test": test, "independent-md": independent_md, "supercells": supercells}
     return draw({name: read_predictions(path) for name, path in paths.items() if path})
@@ -45,6 +46,8 @@ def draw(sets: dict[str, pd.DataFrame]) -> Drawing:
     The band is +-43.36 meV (1 kcal/mol) for a whole structure; the dashed line in (c) is that per 60 atoms.
     """
     sets = {name: table for name, table in sets.items() if len(table)}
+    if not sets:
+        raise InputError("figure ednn-accuracy: no predictions to draw; each of its sets is missing or empty")
     table = pd.concat([part.assign(set=name) for name, part in sets.items()], ignore_index=True)
     figure = new_figure(DOUBLE_IN, 3.1)
     parity, families, sizes = figure.subplots(1, 3, width_ratios=(1, 1.15, 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from extensive.errors import InputError
 from extensive.evaluation.predictions import read_predictions
 from extensive.evaluation.tables import summary
 from extensive.figures.style import (
@@ -35,6 +36,8 @@ def from_files(**paths: str) -> Drawing:
 def draw(tables: dict[tuple[str, str], pd.DataFrame]) -> Drawing:
     """Absolute errors (meV/atom) by (model, set): (a) per set, (b) mean per data set of the outer sets."""
     tables = {key: table for key, table in tables.items() if len(table)}
+    if not tables:
+        raise InputError("figure interpolation: no predictions to draw; each of its sets is missing or empty")
     models = list(dict.fromkeys(model for model, _ in tables))
     sets = [name for name in SETS if any(key[1] == name for key in tables)]
     parts = [table.assign(model=model, set=name) for (model, name), table in tables.items()]

@@ -23,6 +23,7 @@ FAMILIES = (
     "stone-wales",
     "porous",
 )
+POINT_DEFECTS = ("vacancy", "substitution", "antisite")  # how names of families that have them end
 SAMPLERS = ("pristine", "rattle", "md")
 SHAPES = {"heterostructure": heterostructures.SHAPES, "porous": pores.SHAPES}
 MAXIMUM_STRUCTURES = 1_000_000
@@ -96,11 +97,12 @@ def read_spec(name: str, spec: dict[str, Any], lattice_constants: dict[str, floa
             "count",
             f"should be 0 to {min(MAXIMUM_STRUCTURES, MAXIMUM_ATOMS // atoms)} for {atoms} atoms each",
         )
+    has_defects = any(family.endswith(POINT_DEFECTS) for family in entry.families)
     for key, largest in (
         ("displacement_A", 0.25),
         ("pore_radius_A", np.inf),
         ("hbn_fraction", 1.0),
-        ("defects", atoms // 4),
+        ("defects", atoms // 4 if has_defects else np.inf),
     ):
         low, high = spec[key]
         if not 0 <= low <= high <= largest:
@@ -151,17 +153,21 @@ def _check_own(where: str, spec: dict[str, Any]) -> None:
 
 
 def _check_pores(entry: DatasetSpec, lattice_constants: dict[str, float], refuse) -> None:
-    """The widest pore must leave a strand of atoms between itself and its image."""
+    """The widest pore must leave a strand of atoms between itself and its image, the narrowest meet an atom."""
     a = lattice_constants["graphene"]
-    room = _period(entry, a) - 1.5 * lattices.bond_length(a)
+    bond = lattices.bond_length(a)
+    room, least = _period(entry, a) - 1.5 * bond, pores.least_radius(bond)
     shapes = [shape for shape in entry.shapes if shape in pores.SHAPES] or pores.SHAPES
     widest = max(shapes, key=pores.EXTENT_PER_RADIUS.get)
     largest = room / pores.EXTENT_PER_RADIUS[widest]
     if entry.pore_radius_A[1] > largest:
         refuse(
             "pore_radius_A",
-            f"is too wide for {widest} pores in supercell {entry.supercell}; at most {largest:.2f}",
+            f"is too wide for {widest} pores in supercell {entry.supercell}; at most {largest:.2f}"
+            + (f", and a pore takes {least:g}: take a larger supercell" if largest < least else ""),
         )
+    if entry.pore_radius_A[0] < least:
+        refuse("pore_radius_A", f"is too narrow: pores of less than half a bond may meet no atom; at least {least:g}")
 
 
 def _ideal(entry: DatasetSpec, family: str, turn: int, constants: dict[str, float], rng: np.random.Generator) -> Atoms:

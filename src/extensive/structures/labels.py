@@ -112,9 +112,12 @@ def _forces(atoms: Atoms, results: dict[str, Any], key: str | None, where: str) 
         found = atoms.arrays.get(key, results.get(key))
         if found is None:
             raise InputError(f"{where}: forces_key: {key!r} is not there{_found(_force_names(atoms, results))}")
-        return np.asarray(found, dtype=float)
-    found = atoms.arrays.get(keys.REF_FORCES, results.get("forces"))
-    return None if found is None else np.asarray(found, dtype=float)
+    else:
+        found = atoms.arrays.get(keys.REF_FORCES, results.get("forces"))
+    try:
+        return None if found is None else np.asarray(found, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: column {key or keys.REF_FORCES!r} holds no numbers, and so no forces") from None
 
 
 def _number(value: Any) -> Any:
@@ -178,28 +181,35 @@ def check_labels(structures: Sequence[Atoms], with_forces: bool) -> None:
         name = atoms.info[keys.STRUCTURE_ID]
         frame = frame_of(atoms, name)
         check_no_chain(frame, f"structure {name}")
-        energy: Any = atoms.info.get(keys.REF_ENERGY)
-        if energy is None:
+        if atoms.info.get(keys.REF_ENERGY) is None:
             raise InputError(f"{name}: {no_energy(atoms)}; a labelled file has an energy in every frame")
-        if not isinstance(energy, int | float | np.number) or not np.isfinite(energy):
-            raise InputError(f"{name}: {keys.REF_ENERGY} is {energy!r}; it must be a finite number, in eV")
-        if abs(energy) / len(atoms) > LARGEST_ENERGY_EV_PER_ATOM:
-            raise InputError(f"{name}: {keys.REF_ENERGY} is {energy / len(atoms):.3g} per atom; the unit must be eV")
-        forces = atoms.arrays.get(keys.REF_FORCES)
-        if forces is None and with_forces:
+        if keys.REF_FORCES not in atoms.arrays and with_forces:
             raise InputError(f"{name}: {no_forces(atoms)}; add them or set training.forces_weight: 0 for the models")
-        if forces is not None:
-            if forces.shape != (len(atoms), 3) or not np.isfinite(forces).all():
-                raise InputError(f"{name}: {keys.REF_FORCES} must be {len(atoms)} x 3 finite numbers, in eV/Angstrom")
-            if np.abs(forces).max() > LARGEST_FORCE_EV_PER_A:
-                raise InputError(
-                    f"{name}: a force of {np.abs(forces).max():.3g}; the unit must be eV/Angstrom (at most"
-                    f" {LARGEST_FORCE_EV_PER_A:g})"
-                )
+        check_values(atoms, name)
         closest = float(frame.bonds.nearest.min())
         if closest < OVERLAP_A:
             raise InputError(
                 f"{name}: two atoms are {closest:.3f} A apart; atoms overlap, or lengths are not in Angstrom"
+            )
+
+
+def check_values(atoms: Atoms, name: str) -> None:
+    """Raise InputError for an energy or forces that are there, but not finite, of another shape or in other units."""
+    energy: Any = atoms.info.get(keys.REF_ENERGY)
+    if energy is not None:
+        if not isinstance(energy, int | float | np.number) or not np.isfinite(energy):
+            said = " ".join(repr(energy).split())  # an array's has several lines
+            raise InputError(f"{name}: {keys.REF_ENERGY} is {said}; it must be a finite number, in eV")
+        if abs(energy) / len(atoms) > LARGEST_ENERGY_EV_PER_ATOM:
+            raise InputError(f"{name}: {keys.REF_ENERGY} is {energy / len(atoms):.3g} per atom; the unit must be eV")
+    forces = atoms.arrays.get(keys.REF_FORCES)
+    if forces is not None:
+        if forces.shape != (len(atoms), 3) or not np.isfinite(forces).all():
+            raise InputError(f"{name}: {keys.REF_FORCES} must be {len(atoms)} x 3 finite numbers, in eV/Angstrom")
+        if np.abs(forces).max() > LARGEST_FORCE_EV_PER_A:
+            raise InputError(
+                f"{name}: a force of {np.abs(forces).max():.3g}; the unit must be eV/Angstrom (at most"
+                f" {LARGEST_FORCE_EV_PER_A:g})"
             )
 
 

@@ -19,6 +19,14 @@ EXTENT_PER_RADIUS = {
 }
 
 
+def least_radius(bond_length: float) -> float:
+    """Least radius (A) of a pore, to 0.01: half a bond, where circles about bonded atoms touch.
+
+    Down to it a pore of any shape removes an atom at more than half of all places; the share falls with the square.
+    """
+    return round(bond_length / 2, 2)
+
+
 def inside_pore(shape: str, offset: np.ndarray, radius: float, rotated: bool) -> np.ndarray:
     """Which points (N,) lie in a pore, given their offsets (N, 2) in A from its centre.
 
@@ -58,7 +66,8 @@ def porous(atoms: Atoms, shape: str, radius: float, cutoff: float, rng: np.rando
     """Cut one pore of equal-area radius `radius` (A) at a random place; edges keep atoms of two bonds or
     more.
 
-    Draws the place anew until the pore removes at least one atom. `info` gets shape and pore_radius_A.
+    Draws the place anew until the pore removes at least one atom: `radius` is at least `least_radius`. `info` gets
+    shape and pore_radius_A.
     """
     vectors = plane(atoms)
     while True:
