@@ -20,11 +20,14 @@ from extensive.peers.lammps import Lammps
 from extensive.peers.networks import Network, Prepare
 from extensive.peers.snap import Snap
 from extensive.peers.uf3 import UF3
+from extensive.structures.frame import frame_of
 from extensive.timing.hardware import hardware_label
 from extensive.timing.measure import CELLS_IN_MEMORY, Timing, cells_of_atoms, median_seconds, supercell_of_cells
 
 # A method's name says what was timed: energy alone, or with this the forces too. LAMMPS always computes both.
 WITH_FORCES = "+forces"
+# In which both the time and the error are: of the energy alone, and of forces, with which the energy is computed too.
+NUMBER_TYPES = ("energy_number_type", "forces_number_type")
 # Molecular-dynamics steps that are timed together where a single one is too short for the clock, for about so long.
 STEPS, RUN_S = 20, 2.0
 # Share of the free memory that a baseline may take: without a bound the system would end the whole job.
@@ -133,10 +136,13 @@ def accuracy(
     sets: Mapping[str, list[Atoms]],
     references_eV: dict[str, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows (keys.ACCURACY_COLUMNS) for every set. `references_eV` are added for each atom; of a potential that lacks
-    elements, the sheets that it can be asked about are counted.
+    """Rows (keys.ACCURACY_COLUMNS, then NUMBER_TYPES) for every set. `references_eV` are added for each atom; of a
+    potential that lacks elements, the sheets that it can be asked about are counted. Errors of forces are of their
+    components in the plane, NaN where no label of a set has any.
     """
     rows = []
+    evaluate = getattr(potential, "as_timed", potential.energy_and_forces)
+    number_types = getattr(potential, "number_types", (None, None))
     for name, structures in sets.items():
         if name in getattr(potential, "left_out", ()):
             continue
@@ -145,14 +151,18 @@ def accuracy(
         ]
         errors, forces, sizes = [], [], []
         for atoms in known:
-            energy, force = potential.energy_and_forces(atoms)
+            energy, force = evaluate(atoms)
             energy += sum((references_eV or {}).get(symbol, 0.0) for symbol in atoms.symbols)
             errors.append(abs(energy - atoms.info[keys.REF_ENERGY]) / len(atoms))
-            forces.append(float(np.abs(force - atoms.arrays[keys.REF_FORCES])[:, :2].mean()))
-            sizes.append(len(atoms))
+            if keys.REF_FORCES in atoms.arrays:
+                wrong = frame_of(atoms).in_plane(force - atoms.arrays[keys.REF_FORCES])
+                forces.append(float(np.abs(wrong).mean()))
+                sizes.append(len(atoms))
         if known:
-            numbers = (keys.MEV_PER_EV * np.mean(errors), keys.MEV_PER_EV * np.average(forces, weights=sizes))
-            rows.append(dict(zip(keys.ACCURACY_COLUMNS, (method, name, len(known), *map(float, numbers)))))
+            mean_force = np.average(forces, weights=sizes) if forces else math.nan
+            numbers = (float(keys.MEV_PER_EV * number) for number in (np.mean(errors), mean_force))
+            values = (method, name, len(known), *numbers, *number_types)
+            rows.append(dict(zip((*keys.ACCURACY_COLUMNS, *NUMBER_TYPES), values, strict=True)))
     return rows
 
 
@@ -162,7 +172,7 @@ def summary(
     """One row for each potential: microseconds per atom at each size, errors on each set, seconds of its training.
 
     Of the energy alone and with forces; both are the same for what LAMMPS evaluates. Trainings are by name, of what was
-    trained here.
+    trained here. Last are the number types of times and errors.
     """
     times = pd.DataFrame([vars(row) for row in timings])
     times["microseconds_per_atom"] = 1e6 * times["seconds"] / times["n_atoms"]
@@ -180,6 +190,7 @@ def summary(
         parts.append(errors)
     trained = pd.DataFrame.from_dict(dict(trainings or {}), orient="index", columns=["seconds", "cores"])
     parts.append(trained.add_prefix("training_"))
+    parts.append(found.drop_duplicates("method").set_index("method").filter(NUMBER_TYPES))
     wide = pd.concat(parts, axis=1).reindex(list(dict.fromkeys(base)))
     return wide.rename_axis("method").reset_index()
 
@@ -229,4 +240,4 @@ def compare(
             add(name, calls(in_memory(other.energy), settings))
             add(name + WITH_FORCES, calls(in_memory(other.energy_and_forces), settings))
             found += accuracy(name, other, sets)
-    return rows, pd.DataFrame(found, columns=list(keys.ACCURACY_COLUMNS)), stopped
+    return rows, pd.DataFrame(found, columns=[*keys.ACCURACY_COLUMNS, *NUMBER_TYPES]), stopped

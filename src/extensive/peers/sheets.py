@@ -2,13 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from extensive import keys
+from extensive.errors import InputError
 from extensive.io import read_json, read_structures, write_json
+from extensive.structures.frame import frame_of, name_of
+from extensive.structures.labels import no_forces
 
 # Periodic images across the sheet are further apart than any cutoff.
 HEIGHT_A = 20.0
@@ -22,26 +26,56 @@ def structures_of(splits: str | Path, files: Iterable[str | Path], parts: Iterab
 
 
 def with_height(atoms: Atoms) -> Atoms:
-    """A copy with a cell that has a height, periodic in the plane, and nothing but the labels."""
-    cell = atoms.cell.array.copy()
-    cell[2] = 0.0, 0.0, HEIGHT_A
-    sheet = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=(True, True, False))
+    """The sheet in the axes of its plane, along x and y of a cell that has a height, with nothing but the labels.
+
+    Periodic in the plane; heights of atoms (Angstrom) are kept. What lies so already is not changed.
+    """
+    frame = frame_of(atoms)
+    heights = atoms.positions @ frame.axes[2]
+    if frame.across is not None:
+        # Atoms on either side of a boundary are one sheet, where nothing is periodic across it.
+        period = frame.across @ frame.axes[2]
+        heights -= period * np.rint((heights - heights[0]) / period)
+    cell = np.diag([0.0, 0.0, HEIGHT_A])
+    cell[:2, :2] = frame.vectors
+    sheet = Atoms(atoms.numbers, np.column_stack([frame.positions, heights]), cell=cell, pbc=(True, True, False))
     if keys.REF_ENERGY in atoms.info:
         sheet.info[keys.REF_ENERGY] = float(atoms.info[keys.REF_ENERGY])
-        sheet.arrays[keys.REF_FORCES] = atoms.arrays[keys.REF_FORCES].copy()
+    if keys.REF_FORCES in atoms.arrays:
+        sheet.arrays[keys.REF_FORCES] = atoms.arrays[keys.REF_FORCES] @ frame.axes.T
     return sheet
+
+
+def check_forces(structures: Sequence[Atoms], method: str) -> None:
+    """Raise InputError naming the first structure without forces, to which `method` is fitted."""
+    for atoms in structures:
+        if keys.REF_FORCES not in atoms.arrays:
+            raise InputError(
+                f"{name_of(atoms)}: {no_forces(atoms)}; {method} is fitted to forces too: add them or set"
+                f" peers.{method}: null"
+            )
+
+
+def finished(record: str | Path) -> bool:
+    """Whether the training whose time is in a record of `timed` has come to its end."""
+    return Path(record).is_file() and bool(read_json(record).get("finished"))
 
 
 @contextlib.contextmanager
 def timed(record: str | Path, threads: int) -> Iterator[None]:
-    """Write how long the block took (seconds) and on how many cores, added to what earlier attempts have written.
+    """Write how long the block took (seconds), on how many cores, and whether it finished.
 
-    An attempt that failed counts; one that was killed is not known of.
+    Earlier attempts that did not finish are added, one that was killed is not known of. A training that has finished
+    already is not counted again.
     """
     record = Path(record)
+    done = finished(record)
     before = read_json(record)["seconds"] if record.is_file() else 0.0
-    start = time.perf_counter()
+    start, ended = time.perf_counter(), False
     try:
         yield
+        ended = True
     finally:
-        write_json(record, {"seconds": before + time.perf_counter() - start, "cores": threads})
+        if not done:
+            seconds = before + time.perf_counter() - start
+            write_json(record, {"seconds": seconds, "cores": threads, "finished": ended})

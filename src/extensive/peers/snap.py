@@ -20,6 +20,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path
 from extensive.peers.lammps import Lammps, library, upright
+from extensive.peers.sheets import check_forces, with_height
 
 NAME = "snap"
 # The example's.
@@ -74,7 +75,7 @@ def start_lammps(calculator: Any, printlammps: int = 0) -> None:
 def labelled(atoms: Atoms) -> Atoms:
     """A sheet in LAMMPS's axes with its labels where FitSNAP looks for them. It turns cells itself, but not forces."""
     sheet, prism = upright(atoms)
-    forces = prism.vector_to_lammps(atoms.arrays[keys.REF_FORCES])
+    forces = prism.vector_to_lammps(with_height(atoms).arrays[keys.REF_FORCES])
     sheet.calc = SinglePointCalculator(
         sheet, energy=float(atoms.info[keys.REF_ENERGY]), forces=forces, stress=np.zeros(6)
     )
@@ -90,8 +91,9 @@ def train(
 ) -> None:
     """Fit labelled sheets; write what LAMMPS reads, `coefficients` (.snapcoeff) and `parameters` (.snapparam).
 
-    FitSNAP writes into `folder`. Raises InputError if it is not installed.
+    FitSNAP writes into `folder`. Raises InputError if it is not installed, or a sheet has no forces.
     """
+    check_forces(training, NAME)
     library()  # before FitSNAP imports it, so that it finds its MPI
     try:
         from fitsnap3lib.fitsnap import FitSnap

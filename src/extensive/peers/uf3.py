@@ -16,7 +16,7 @@ from extensive import keys
 from extensive.errors import InputError
 from extensive.io import atomic_path
 from extensive.peers.lammps import Lammps
-from extensive.peers.sheets import with_height
+from extensive.peers.sheets import check_forces, with_height
 
 NAME = "uf3"
 # Sheets whose features are in memory at once: a row of some thousand columns for every component of every force.
@@ -83,8 +83,9 @@ def _table(sheets: Sequence[Atoms], start: int) -> pd.DataFrame:
 def train(training: Sequence[Atoms], settings: dict[str, Any], potential: str | Path, model: str | Path) -> None:
     """Fit labelled sheets; write LAMMPS's `potential` and the package's own `model` (JSON), which has more.
 
-    Raises InputError if uf3 is not installed.
+    Raises InputError if uf3 is not installed, or a sheet has no forces.
     """
+    check_forces(training, NAME)
     try:
         import uf3  # noqa: F401 - what is imported later are its parts
     except ImportError:
