@@ -20,12 +20,14 @@ from own_models import rattled, write_model
 
 from extensive.cli.checks import check_config
 from extensive.config import complete_config, load_config
+from extensive.config.trainings import members
 
 # --- configuration -----------------------------------------------------------------------------------------------
 
 SHEET = {"family": "graphene", "sampler": "rattle", "count": 2}
 TURNED = {"cell": {"chiral": [2, 1]}, "supercell": [2, 2]}
 EDNN = {"network": "ednn"}
+DIMERS = {"dimensions": 2, "count": 1}
 
 
 def configured(**changes: Any) -> Callable[[Path], None]:
@@ -79,8 +81,11 @@ for wrong, says, run in (
     ("a temperature of 0 K", "temperatures_K.0': 0", dataset(sampler="md", md={"temperatures_K": [0]})),
     ("files that are not there", "no such file", configured(structures={"datasets": {"mine": {"files": ["none/*.xyz"]}}})),
     ("a count beside files", "the files say how many, leave it out", configured(structures={"datasets": {"mine": {"files": ["x"], "count": 3}}})),
-    ("one name for sheets and dimers", "is also in structures.datasets", configured(structures={"datasets": {"d": SHEET}, "dimers": {"d": {"dimensions": 2, "count": 1}}})),
-    ("two data sets of dimers in as many dimensions", "'a' and 'b' both have dimensions 2; one data set of each", configured(structures={"dimers": {"a": {"dimensions": 2, "count": 1}, "b": {"dimensions": 2, "count": 1}}})),
+    ("one name for sheets and dimers", "is also in structures.datasets", configured(structures={"datasets": {"dimer-2d": SHEET}, "dimers": {"dimer-2d": DIMERS}})),
+    ("two data sets of dimers in as many dimensions", "'dimer-a' and 'dimer-b' both have dimensions 2; one data set of each", configured(structures={"dimers": {"dimer-a": DIMERS, "dimer-b": DIMERS}})),
+    ("dimers of another name than figures look for", "(names begin with dimer- and do not end in -extrapolation or -seed and a number)", configured(structures={"dimers": {"argon": DIMERS}})),
+    ("a model that is called as another's test against its teacher", "'ednn-teacher' does not match", configured(models={"ednn-teacher": EDNN})),
+    ("a study of a model of images", "studies.seeds.mine: trained on images; studies are of models of sheets", lambda folder: members(complete_config({"models": {"mine": {**EDNN, "images": "mine.h5"}}, "studies": {"ensembles": ["mine"]}}))),
     ("an unknown network", "is not one of ['cnn', 'ednn']", model(network="gnn")),
     ("models without data to train on", "a data set needs 'set: development' or 'set: train'", model(sheets={})),
     ("models with test data only", "a data set needs 'set: development' or 'set: train'", model(sheets={"mine": {**SHEET, "set": "extrapolation"}})),
@@ -117,6 +122,13 @@ CASES.append(
         config_text("no: 1\n"),
     )
 )
+
+
+@case("configuration", "labels without forces where a UF3 potential is fitted", "add them or set peers.uf3: null")
+def _(folder):
+    from extensive.peers import uf3
+
+    uf3.train([rattled()], {}, folder / "uf3.uf3", folder / "uf3.json")
 
 
 # --- the machine, and the command line ---------------------------------------------------------------------------
@@ -201,6 +213,8 @@ for wrong, says, run in (
     ("forces of one column, beside one", "REF_forces must be 24 x 3 finite numbers, in eV/Angstrom", with_labels("predict", REF_forces=[0.1])),
     ("a column of text named as the forces", "in.extxyz, frame 1: column 'tag' holds no numbers, and so no forces", with_labels("predict", "--forces-key", "tag", tag=["a"])),
     ("the same, of labels to learn from", "in.extxyz, frame 1: column 'tag' holds no numbers, and so no forces", with_labels("rasterize", "--forces-key", "tag", REF_energy=-200.0, tag=["a"])),
+    ("a negative seed of structures", "Invalid value for '--seed'", command("generate", "mine", "x.extxyz", "--seed", "-1")),
+    ("a negative seed of a sheet", "Invalid value for '--seed'", command("sheet", "ednn", "--blocks", "1", "1", "--seed", "-1")),
     ("an unknown model", "no such model", command("inspect", "{folder}/none")),
     ("sizes that are not numbers", "whole numbers separated by commas", command("time", "{folder}/none", "--cells", "1,many")),
     ("a data set that the configuration lacks", "structures.datasets has no 'other'", command("generate", "other", "x.extxyz", "--config", str(ROOT / "config/smoke.yaml"))),

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 - a table
 
+import gzip
 import json
 import os
 import pickle
@@ -174,22 +175,34 @@ def _(folder):
     read_any(folder / "noise.dat")
 
 
-@case("structures", "a sheet to stream that is cut off", "the file is truncated")
+@case("structures", "a gzipped file whose body is damaged", "cannot be read (Error -3 while decompressing data")
 def _(folder):
-    from extensive.timing.sheet import file_source
+    from extensive.structures.user_files import read_any
 
-    ase.io.write(folder / "sheet.extxyz", rattled())
-    lines = (folder / "sheet.extxyz").read_text().splitlines()[:-4]
-    write_text(folder / "sheet.extxyz", "\n".join(lines) + "\n")
-    file_source(folder / "sheet.extxyz")
+    whole = bytearray(gzip.compress((ROOT / "tests/files/hbn.data").read_bytes()))
+    whole[10:40] = bytes(range(100, 130))
+    (folder / "hbn.data.gz").write_bytes(whole)
+    read_any(folder / "hbn.data.gz")
 
 
-@case("structures", "a sheet to stream without its cell", 'has no Lattice="..."')
-def _(folder):
-    from extensive.timing.sheet import file_source
+def streamed(text: str) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        from extensive.timing.sheet import file_source
 
-    write_text(folder / "sheet.xyz", "1\nmine\nC 0 0 0\n")
-    file_source(folder / "sheet.xyz")
+        write_text(folder / "sheet.xyz", text)
+        file_source(folder / "sheet.xyz")
+
+    return run
+
+
+SQUARE = 'Lattice="9 0 0 0 9 0 0 0 9"'
+for wrong, says, text in (
+    ("that is cut off", "the file is truncated", f"2\n{SQUARE}\nC 0 0 0\n"),
+    ("without its cell", 'has no Lattice="..."', "1\nmine\nC 0 0 0\n"),
+    ("without atoms", "0 atoms found, 1 announced in line 1", f"1\n{SQUARE}\n"),
+    ("of too few columns", "line 3 has fewer than 4 columns", f"1\n{SQUARE}\nC 0 0\n"),
+):  # fmt: skip
+    CASES.append(Case("structures", f"a sheet to stream {wrong}", says, streamed(text)))
 
 
 @case("structures", "one geometry in two sets", "the same geometry is in several sets")
@@ -330,8 +343,6 @@ for wrong, says, change in (
 
 def archive(change: Callable[[str], str | bytes]) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
-        import gzip
-
         from extensive.reference.archive import read_labels
 
         published = ROOT / "results/published/labels/graphene-pristine.extxyz.gz"
@@ -344,7 +355,7 @@ def archive(change: Callable[[str], str | bytes]) -> Callable[[Path], None]:
 
 
 for wrong, says, change in (
-    ("a label file cut off", "not readable as extended XYZ", lambda text: __import__("gzip").compress(text.encode())[:900]),
+    ("a label file cut off", "not readable as extended XYZ", lambda text: gzip.compress(text.encode())[:900]),
     ("an energy edited by hand", "its energy or forces were changed", lambda text: text.replace("REF_energy=-", "REF_energy=-1", 1)),
     ("no labels in it", "holds no labels", lambda text: ""),
 ):  # fmt: skip

@@ -203,6 +203,14 @@ def test_sheet_and_its_file_agree(model, tmp_path, capsys):
     assert not partial.exists()
 
 
+def test_of_several_sheets_in_a_file_the_first_is_evaluated_with_a_line(model, tmp_path, capsys):
+    ase.io.write(tmp_path / "two.extxyz", [rattled((6, 4)), rattled((3, 2))])
+    assert main(["sheet", str(model), "--file", str(tmp_path / "two.extxyz"), "--threads", "1"]) == 0
+    said = capsys.readouterr()
+    assert "96 atoms" in said.out
+    assert "two.extxyz: holds several structures; the first alone is evaluated" in said.err
+
+
 def test_times_are_printed_and_written(model, tmp_path, capsys):
     options = ["--cells", "1", "--supercell", "3", "2", "--dtypes", "float32", "--repeats", "1", "--threads", "1"]
     assert main(["time", str(model), *options, "--out", str(tmp_path / "times.csv"), "--device", "cpu"]) == 0

@@ -108,6 +108,36 @@ def test_what_lies_behind_the_first_million_atoms_is_checked(path, monkeypatch, 
         file_source(tmp_path / "sheet.extxyz", path)
 
 
+@pytest.mark.parametrize("cells", [LARGE_HEXAGONAL[0], LARGE_CHIRAL[0]])
+def test_the_order_of_atoms_in_a_file_is_of_no_consequence(path, cells, monkeypatch, tmp_path):
+    """Sorted by element, the first chunks hold one sublattice, whose neighbours are second ones."""
+    monkeypatch.setattr(sheets, "ATOMS_IN_MEMORY", 1000)
+    monkeypatch.setattr(FileSource.__init__, "__defaults__", (20.0, 500, None))
+    sheet = turned_whole(honeycomb(cells, symbols=("B", "N")).repeat((4, 4, 1)), rotation_about((0, 0, 1), 33.0))
+    rows = np.argsort(np.round(sheet.positions[:, 1], 1), kind="stable")
+    orders = rows, np.argsort(sheet.numbers, kind="stable"), np.random.default_rng(0).permutation(len(sheet))
+    engine = Engine(load_model(path), "float64", block_px=64)
+    energies = []
+    for order in orders:
+        write_structures(tmp_path / "sheet.extxyz", [sheet[order]])
+        source = file_source(tmp_path / "sheet.extxyz", path)
+        energies.append(stream_energy(engine, source).energy_eV)
+        source.close()
+    whole = Engine(load_model(path), "float64").energy(sheet)
+    np.testing.assert_allclose(energies, energies[0], rtol=1e-12)
+    assert energies[0] == pytest.approx(whole, abs=1e-5 * len(sheet))
+
+
+def test_an_unknown_element_behind_the_first_million_atoms_is_refused(path, monkeypatch, tmp_path):
+    monkeypatch.setattr(sheets, "ATOMS_IN_MEMORY", 100)
+    monkeypatch.setattr(FileSource.__init__, "__defaults__", (20.0, 100, None))
+    sheet = rattled((6, 8))
+    sheet.symbols[-1] = "Si"
+    write_structures(tmp_path / "sheet.extxyz", [sheet])
+    with pytest.raises(InputError, match="element Si is unknown to the model"):
+        file_source(tmp_path / "sheet.extxyz", path)
+
+
 def test_sheet_file_checks_what_predict_checks(path, tmp_path):
     stretched = rattled()
     stretched.set_cell(stretched.cell.array * 1.2, scale_atoms=True)

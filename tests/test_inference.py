@@ -18,11 +18,13 @@ from extensive.inference import AtomsSource, Engine, FileSource, RepeatedSource,
 from extensive.inference.stream import added, energy_of_sums
 from extensive.inference.strips import even_parts
 from extensive.inference.windows import scatter_open, scatter_periodic
+from extensive.io import write_structures
 from extensive.models import ModelConfig, Potential, build_model, save_model
 from extensive.structures.sheet import PorousSheet
 
 CHANNELS = ("B", "C", "N")
 REFERENCES = {"B": -1.0, "C": -2.0, "N": -3.0}
+SEVERAL = "holds several structures; the first alone is evaluated"
 EQUILIBRATED = {"readout": "charge-equilibration"}
 
 
@@ -111,6 +113,31 @@ def test_n_copies_have_n_times_the_energy(changes):
     assert engine.energy(atoms.repeat((3, 4, 1))) == pytest.approx(12 * one, rel=1e-10)
 
 
+def test_copies_keep_atoms_that_rounding_left_below_a_period():
+    atoms = sheet(5, 3)
+    for axis, rows in ((1, slice(0, 5)), (0, slice(5, 8))):
+        atoms.positions[rows, axis] = -1.8e-15
+    source = RepeatedSource(atoms, 4, 7)
+    edges = np.linspace(0.0, source.cell[1], 12)
+    found = np.concatenate([source.atoms_between(low, high)[0] for low, high in itertools.pairwise(edges)])
+    assert len(found) == 28 * len(atoms)
+    assert (found >= 0).all()
+    assert (found < source.cell).all()
+
+
+def test_sheets_that_differ_in_little_have_other_fingerprints():
+    """A checkpoint of one is none of the other."""
+    atoms = sheet(5, 3)
+    exchanged, moved, longer = atoms.copy(), atoms.copy(), atoms.copy()
+    first, second = np.argmin(atoms.numbers), np.argmax(atoms.numbers)
+    exchanged.numbers[[first, second]] = atoms.numbers[[second, first]]
+    moved.positions[[0, 1], 0] += (0.01, -0.01)
+    longer.cell[0, 0] += 0.1
+    sheets = [atoms, exchanged, moved, longer]
+    assert len({AtomsSource(each).fingerprint for each in sheets}) == len(sheets)
+    assert AtomsSource(atoms.copy()).fingerprint == AtomsSource(atoms).fingerprint
+
+
 def test_bfloat16_costs_little_beside_the_spread_of_energies():
     model = potential()
     structures = [sheet(5, 3, seed) for seed in range(6)]
@@ -177,12 +204,29 @@ def test_file_is_streamed_in_small_chunks(tmp_path):
     source.close()
 
 
+@pytest.mark.parametrize("chunk_atoms", [35, 50, 252, 1000])
+def test_of_several_structures_the_first_is_streamed_with_a_line(tmp_path, capsys, chunk_atoms):
+    atoms, other = sheet(9, 7), sheet(3, 2)
+    write_structures(tmp_path / "one.xyz", [atoms])
+    write_structures(tmp_path / "two.xyz", [atoms, other])
+    one, two = (FileSource(tmp_path / name, chunk_atoms=chunk_atoms) for name in ("one.xyz", "two.xyz"))
+    assert capsys.readouterr().err == f"extensive: note: {tmp_path}/two.xyz: {SEVERAL}\n"
+    for found, expected in zip(two.atoms_between(0, 99), one.atoms_between(0, 99), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    one.close()
+    two.close()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("not a number\n\n", "number of atoms"),
         ("2\nno cell\nC 0 0 0\nC 1 0 0\n", "Lattice"),
         ('2\nLattice="9 0 0 0 9 0 0 0 9"\nC 0 0 0\n', "truncated"),
+        ('2\nLattice="9 0 0 0 9 0 0 0 9"\n', "0 atoms found, 2 announced"),
+        ('1\nLattice="9 0 0 0 9 0 0 0 9"\nC 0 0\n', "line 3 has fewer than 4 columns"),
+        ('2\nLattice="9 0 0 0 9 0 0 0 9" Properties=pos:R:3:species:S:1\n0 0 0 C\n1 0 0\n', "symbol .* is missing"),
+        ('1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:pos\nC 0 0 0\n', "no list of name:type:columns"),
         ('1\nLattice="9 0 0 0 9 0 0 0 9"\nXx 0 0 0\n', "'Xx' is not a chemical symbol"),
         ('1\nLattice="9 0 0 0 9 0 0 0 9"\nC 0 nan 0\n', "not a finite number"),
         ('1\nLattice="9 1 0 0 9 0 0 0 9"\nC 0 0 0\n', "not orthogonal"),

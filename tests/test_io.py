@@ -11,6 +11,9 @@ from ase import Atoms
 from extensive.errors import InputError
 from extensive.io import atomic_path, digest, read_json, read_structures, write_structures
 from extensive.memory import peak_resident_GiB
+from extensive.structures.reading import read_any
+
+FILES = Path(__file__).parent / "files"
 
 
 def sheet(seed: int) -> Atoms:
@@ -87,3 +90,11 @@ def test_memory_is_in_GiB():
         pytest.skip("needs /proc, which Linux has")
     kib = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
     assert peak_resident_GiB() == pytest.approx(kib / 2**20, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["hbn.data", "forces-without-energy.lammpstrj", "hexagonal-60-hbn.cif"])
+def test_a_gzipped_file_is_read_as_the_file(name, tmp_path):
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress((FILES / name).read_bytes()))
+    (found,), (expected,) = (read_any(folder / each)[:1] for folder, each in ((tmp_path, f"{name}.gz"), (FILES, name)))
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_array_equal(found.numbers, expected.numbers)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from extensive.errors import InputError
-from extensive.images.oblique import Torus, pixel_features, rasterize_oblique, torus_of, twisted_index
+from extensive.images.oblique import SkewAxes, Torus, pixel_features, rasterize_oblique, torus_of, twisted_index
 from extensive.images.raster import pitch_features, rasterize_batch
 from extensive.models import ModelConfig, Potential, build_model
 from extensive.models.functions import wrap_pad
@@ -57,6 +57,18 @@ def test_a_torus_has_the_area_and_the_periods_of_its_vectors(vectors):
     for x, y in vectors:
         assert y % height == 0
         assert (x - y // height * torus.twist) % width == 0
+
+
+def test_what_rounding_leaves_below_a_boundary_keeps_its_place():
+    """One period up is further along x by the twist: an atom must not have the y of one and the x of the other."""
+    axes = SkewAxes(Torus((40, 60), 13), np.array([[0.21, 0.004], [0.004, 0.2]]))
+    width, height = axes.cell
+    corners = np.array([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    ups = np.array([[0.0, 0.0], [axes.twist_A, height], [width, 0.0]])
+    for tiny in (0.0, -1e-15, 1e-15, -1e-16, -1e-300):
+        places = (corners + ups[:, None]).reshape(-1, 2) + tiny
+        found = axes.wrapped(places @ axes.units.T)
+        np.testing.assert_allclose(found, np.tile(corners, (3, 1)), atol=1e-11)
 
 
 def test_twisted_padding_is_the_endless_image():

@@ -67,7 +67,7 @@ def generate(
         typer.Option("--displacement-A", help="Least and largest amplitude, Angstrom. [default: 0.02 0.09]"),
     ] = None,
     strain: Annotated[float | None, typer.Option(help="Largest strain of each axis. [default: 0.02]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers. [default: 2018]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers. [default: 2018]")] = None,
 ) -> None:
     """Make structures: a data set of a configuration, or one described by the options."""
     from extensive.config.plan import seed_of

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from extensive.images.raster import LARGEST_EXPONENT, TRUNCATION_SIGMA
 
+# What lies below a boundary by this share of a period is at it, but for rounding.
+AT_BOUNDARY = 1e-12
+
 
 @dataclass(frozen=True)
 class Torus:
@@ -68,11 +71,11 @@ class SkewAxes:
         """Positions (N, 2) in the grid's axes as coordinates within the rectangle."""
         along = np.linalg.solve(self.units, positions.T).T
         width, height = self.cell
-        turns = np.floor(along[:, 1] / height)
+        # With what is at the boundary on one side of it: the other is further along x, by the twist.
+        turns = np.floor(along[:, 1] / height + AT_BOUNDARY)
         along -= turns[:, None] * np.array([self.twist_A, height])
         along[:, 0] %= width
-        # Rounding may leave the length itself.
-        along[along[:, 0] >= width, 0] = 0.0
+        along[along[:, 0] >= width * (1.0 - AT_BOUNDARY), 0] = 0.0
         along[(along[:, 1] >= height) | (along[:, 1] < 0.0), 1] = 0.0
         return along
 

@@ -65,7 +65,9 @@ def check_domain(atoms: Atoms, potential: Potential, extrapolate: bool = False, 
     """
     name = name_of(atoms, name)
     frame = frame_of(atoms, name)
-    grid = check_frame(frame, atoms.numbers, potential, extrapolate, f"structure {name}")
+    what = f"structure {name}"
+    grid = check_frame(frame, atoms.numbers, potential, extrapolate, what)
+    check_bonds(frame, grid.angle, potential.metadata, what, extrapolate, knows_exchange(potential))
     return place(frame, atoms.numbers, grid)
 
 
@@ -77,7 +79,9 @@ def check_frame(
     name: str,
     most_atoms: int = MOST_ATOMS,
 ) -> Grid:
-    """The model's grid of a sheet in its frame, atoms of `numbers` (N,); InputError as by `check_domain`."""
+    """The model's grid of a sheet in its frame, atoms of `numbers` (N,); InputError as by `check_domain`, but for what
+    bonds say.
+    """
     check_no_chain(frame, name)
     strange = sorted({chemical_symbols[number] for number in np.unique(numbers)} - set(potential.elements))
     if strange:
@@ -85,7 +89,6 @@ def check_frame(
     grid = potential.grid_of(frame, name, most_atoms)
     if not extrapolate and grid.periods is None:
         _check_cell(np.linalg.norm(grid.cells @ frame.vectors, axis=1), potential, name)
-    check_bonds(frame, grid.angle, potential.metadata, name, extrapolate, knows_exchange(potential))
     return grid
 
 

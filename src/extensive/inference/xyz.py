@@ -9,6 +9,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from extensive.errors import InputError
+from extensive.io import note
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def read_header(path: str | Path) -> XYZHeader:
     pbc = tuple(flag[0] in "Tt1" for flag in said.group(1).split()) if said else (True, True, True)
     properties = re.search(r"Properties=(\S+)", comment)
     fields = (properties.group(1) if properties else "species:S:1:pos:R:3").split(":")
+    if not all(width.isdecimal() for width in fields[2::3]):
+        raise InputError(f"{path}: Properties={':'.join(fields)} is no list of name:type:columns")
     column, columns = 0, {}
     for name, width in zip(fields[0::3], fields[2::3], strict=False):
         columns[name] = column
@@ -57,35 +60,51 @@ def read_in_chunks(path: str | Path, header: XYZHeader, chunk_atoms: int) -> Ite
     import pandas as pd
 
     use = [header.symbol_column, *(header.position_column + axis for axis in range(3))]
-    reader = pd.read_csv(
-        path,
-        sep=r"\s+",
-        header=None,
-        skiprows=2,
-        nrows=header.n_atoms,
-        usecols=use,
-        chunksize=chunk_atoms,
-        dtype={use[0]: "category"},
-        engine="c",
-    )
-    seen = 0
+    seen, others = 0, False
     try:
+        reader = pd.read_csv(
+            path,
+            sep=r"\s+",
+            header=None,
+            skiprows=2,
+            nrows=header.n_atoms + 1,  # a line more, which another structure has
+            usecols=use,
+            chunksize=chunk_atoms,
+            dtype={use[0]: "category"},
+            engine="c",
+        )
         for table in reader:
-            symbols = table[use[0]]
+            others = seen + len(table) > header.n_atoms
+            table = table[: header.n_atoms - seen]
+            symbols = table[use[0]].cat.remove_unused_categories()
             unknown = [symbol for symbol in symbols.cat.categories if symbol not in atomic_numbers]
             if unknown:
                 raise InputError(f"{path}: {unknown[0]!r} is not a chemical symbol (atoms {seen + 1} and on)")
             numbers = np.array([atomic_numbers[symbol] for symbol in symbols.cat.categories], np.uint8)
             positions = table[use[1:]].to_numpy(float)
-            if not np.isfinite(positions).all():
+            if symbols.isna().any() or not np.isfinite(positions).all():
                 raise InputError(
-                    f"{path}: a position in atoms {seen + 1} to {seen + len(table)} is not a finite number"
+                    f"{path}: a symbol or position in atoms {seen + 1} to {seen + len(table)} is missing, or is not a"
+                    " finite number"
                 )
             seen += len(table)
-            yield positions, numbers[symbols.cat.codes.to_numpy()]
+            if len(table):
+                yield positions, numbers[symbols.cat.codes.to_numpy()]
+    except InputError:
+        raise
+    except pd.errors.EmptyDataError:
+        pass  # no atoms, which is said below
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not readable as extended XYZ ({' '.join(str(error).split())[:120]})") from error
+        reason = " ".join(str(error).split())[:120]
+        if "Usecols" in reason:  # pandas' word for a first line that lacks some of them
+            reason = f"line 3 has fewer than {max(use) + 1} columns, which hold symbol and x, y, z by line 2"
+        raise InputError(f"{path}: not readable as extended XYZ ({reason})") from error
     if seen != header.n_atoms:
         raise InputError(f"{path}: {seen} atoms found, {header.n_atoms} announced in line 1; the file is truncated")
+    if others:
+        say_that_others_follow(path)
+
+
+def say_that_others_follow(path: str | Path) -> None:
+    """Of a file of which one sheet is evaluated."""
+    note(f"{path}: holds several structures; the first alone is evaluated")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import ase.io
 import numpy as np
@@ -54,11 +56,10 @@ def read_any(path: str | Path) -> list[Atoms]:
 
 def format_of(path: Path) -> str | None:
     """ASE's name of a file's format as its first lines tell it; None where they do not, and its name must."""
-    opener = gzip.open if path.name.endswith(".gz") else open
     try:
-        with opener(path, "rb") as stream:
+        with _opened(path) as stream:
             head = stream.read(HEAD_BYTES)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if head.startswith(b"- of Ulm"):
         return "traj"
@@ -77,6 +78,11 @@ def format_of(path: Path) -> str | None:
     if len(lines) > 6 and _numbers(lines[1]) == 1 and all(_numbers(line) == 3 for line in lines[2:5]):
         return "vasp"
     return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file's content, which is compressed where its name says so."""
+    return gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
 
 
 def _numbers(line: str) -> int:
@@ -99,7 +105,8 @@ def _read_as(path: Path, form: str | None) -> list[Atoms] | Atoms:
 
 def _lammps_data(path: Path) -> Atoms:
     """A LAMMPS data file, its elements by their masses."""
-    text = path.read_text(encoding="utf-8", errors="replace")
+    with _opened(path) as stream:
+        text = stream.read().decode("utf-8", errors="replace")
     reader = f"ase.io.read({path.name!r}, format='lammps-data', Z_of_type={{1: 5, 2: 7}})"
     convert = f"convert it: {reader}.write('sheet.extxyz')"
     if not re.search(r"^\s*Masses\b", text, re.M):
@@ -120,8 +127,8 @@ def _lammps_data(path: Path) -> Atoms:
 
 def _lammps_dump(path: Path) -> list[Atoms]:
     """A LAMMPS dump, whose energy of 0 is ASE's and no label."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        columns = next((line for line in stream if line.startswith("ITEM: ATOMS")), "")
+    with _opened(path) as stream:
+        columns = next((line for line in stream if line.startswith(b"ITEM: ATOMS")), b"").decode(errors="replace")
     if " element" not in columns:
         raise InputError(
             f"{path}: a LAMMPS dump without elements ({columns.strip()[:60]!r}); write it with `dump ... element` and"

@@ -14,7 +14,7 @@ from extensive.inference import AtomsSource, Engine, FileSource, SheetEnergy, So
 from extensive.inference.calculator import check_domain, check_frame
 from extensive.inference.number_types import AUTO
 from extensive.inference.shifts import knows_exchange
-from extensive.inference.xyz import read_header
+from extensive.inference.xyz import read_header, say_that_others_follow
 from extensive.io import atomic_path
 from extensive.keys import TIMING_COLUMNS
 from extensive.models import load_model
@@ -110,12 +110,14 @@ def file_source(
 ) -> FileSource | AtomsSource:
     """A user's own sheet: plain extended XYZ, streamed where it is large, or any other format of the reader.
 
-    With a `model` all of the sheet is checked as `predict` does, and it is laid on the model's grid; of a streamed file
-    the first million atoms say its direction. Without, it must lie along x and y. Raises InputError naming the file.
+    With a `model` all of the sheet is checked as `predict` does, and it is laid on the model's grid. Without, it must
+    lie along x and y. Of several structures the first is taken, with a line. Raises InputError naming the file.
     """
     potential = None if model is None else load_model(model)
     if not is_plain_xyz(path) or (read_header(path).n_atoms <= ATOMS_IN_MEMORY and potential is not None):
-        atoms = read_any(path)[0]
+        atoms, *others = read_any(path)
+        if others:
+            say_that_others_follow(path)
         if potential is None:
             return AtomsSource(atoms)
         return AtomsSource(check_domain(atoms, potential, extrapolate, str(path)))
@@ -123,7 +125,7 @@ def file_source(
         return FileSource(path)
 
     def grid_of(frame: Frame, numbers: np.ndarray) -> Grid:
-        # One cell: a large one has a good grid of its own.
+        # One cell: a large one has a good grid of its own. Bonds are checked below.
         return check_frame(frame, numbers, potential, extrapolate, str(path), most_atoms=1)
 
     source = FileSource(path, grid_of=grid_of)
