@@ -15,7 +15,8 @@ from unittest import mock
 
 import ase.io
 import numpy as np
-from bad_input_files import CASES, ROOT, Case, case
+from bad_input_files import CASES, ROOT, Case, case, images, replace
+from own_models import EDNN as TINY
 from own_models import rattled, write_model
 
 from extensive.cli.checks import check_config
@@ -44,6 +45,17 @@ def model(sheets: dict | None = None, **changes: Any) -> Callable[[Path], None]:
     return configured(structures={"datasets": datasets}, models={"ednn": {**EDNN, **changes}}, timing=timing)
 
 
+def study(**changes: Any) -> Callable[[Path], None]:
+    """A variant of a model with such changes."""
+    studies = {"seeds": 1, "ablation": {"variants": {"x": changes}}}
+    return configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN}, studies=studies)
+
+
+def lattices(length: int, samples: int) -> Callable[[Path], None]:
+    ising = {"length": length, "samples": samples}
+    return configured(structures={"ising": [ising]}, training={"ising": {"length": length}})
+
+
 def config_text(text: str) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
         (folder / "config.yaml").write_text(text)
@@ -59,7 +71,11 @@ for wrong, says, run in (
     ("an empty file", "expected a mapping of keys to values", config_text("")),
     ("a misspelt key (`sead`)", "did you mean 'seed'?", configured(sead=1)),
     ("an unknown key (`colour`)", "unknown key 'colour'; known keys:", configured(colour=1)),
+    ("a key that is a list or a mapping (`{{seed}}: 3`)", "line 1: a key is a mapping or a list; keys are texts, quote it", config_text("{{seed}}: 3\n")),
     ("a negative seed", "key 'seed': -1", configured(seed=-1)),
+    ("a seed that random numbers cannot begin with", "training.seed': 1180591620717411303424 is greater than the maximum", model(training={"seed": 2**70})),
+    ("a number that is NaN (`.nan`)", "key 'models.ednn.sigma_A': nan is not a finite number", model(sigma_A=np.nan)),
+    ("a number that is infinite, in a list", "augmentation.rotation_deg.1': inf is", model(training={"augmentation": {"rotation_deg": [0, np.inf]}})),
     ("text where a number belongs", "key 'seed': 'many' is not of type", configured(seed="many")),
     ("a run name with a slash", "key 'run'", configured(run="a/b")),
     ("an unknown device", "is not one of ['auto', 'cpu', 'cuda']", configured(device="tpu")),
@@ -93,16 +109,35 @@ for wrong, says, run in (
     ("a pixel size of 0", "pixel_size_A': 0", model(pixel_size_A=0)),
     ("a learning rate of 0", "learning_rate': 0", model(training={"learning_rate": 0})),
     ("a loss without energies and forces", "must not be negative, nor both 0", model(training={"energy_weight": 0, "forces_weight": 0})),
+    ("energies without weight that are to gain some", "final_energy_weight': 1 is greater than the maximum of 0 (energy_weight is 0", model(training={"energy_weight": 0, "final_energy_weight": 1})),
+    ("energies that are to lose all weight", "energy_weight': 1 is greater than the maximum of 0 (final_energy_weight is 0", model(training={"energy_weight": 1, "final_energy_weight": 0})),
+    ("forces of fixed images", "training.forces_weight': 1.0 is greater than the maximum of 0 (fixed images have no forces", model(training={"augmentation": None})),
+    ("two numbers for the one energy of a sheet", "key 'models.ednn.outputs': 2", model(network="cnn", outputs=2)),
+    ("voxels of a sheet", "key 'models.ednn.dims': 3", model(network="cnn", form="open", dims=3)),
+    ("no channels", "key 'models.ednn.channels': [] should be non-empty", model(channels=[])),
+    ("channels as one text", "key 'models.ednn.channels': 'BCN' does not match", model(channels="BCN")),
+    ("a channel of no element", "key 'models.ednn.channels.1': 'Nn' is not a 'chemical symbol'", model(channels=["C", "Nn"])),
+    ("one element in two channels", "key 'models.ednn.channels': ['C', 'C'] has non-unique elements", model(channels=["C", "C"])),
+    ("a channel of no element, of the raster stage", "key 'raster.channels.0': 'Nn' is not a 'chemical symbol'", configured(raster={"channels": ["Nn"]})),
+    ("first weights that are nowhere", "models.ednn.training.initial_weights: 'none.pt': no such model of the configuration", model(training={"initial_weights": "none.pt"})),
+    ("a model that goes on from itself", "'ednn' has no training of seed 0 to go on from", model(training={"initial_weights": "ednn"})),
+    ("a variant without a data set that is not there", "models.ednn-ablation-x-seed0.training.exclude: 'other-*' is none of structures.datasets", study(training={"exclude": ["other-*"]})),
+    ("a teacher that is nowhere", "teacher.models: 'none' is no model of this configuration, no published one and no file", dataset(teacher={"models": ["none"]})),
+    ("a part of the energy asked of images", "models.m.training.target: kinetic; of models of sheets only", configured(models={"m": {**EDNN, "images": "m.h5", "training": {"augmentation": None, "forces_weight": 0, "target": "kinetic"}}})),
     ("an unknown optimizer", "models.ednn.training.optimizer'", model(training={"optimizer": "sgdx"})),
     ("oversampling a data set that is not there", "training.oversample: 'other-*' is none of structures.datasets", model(training={"oversample": {"other-*": 3}})),
     ("leaving out a data set that is not there", "training.exclude: 'other-*' is none of structures.datasets", model(training={"exclude": ["other-*"]})),
     ("oversampling what is tested on", "names far, whose set is independent-md; a training may not know what it is tested on", model(sheets={"mine": SHEET, "far": {**SHEET, "set": "independent-md"}}, training={"oversample": {"far": 3}})),
+    ("a set to test on with elements that nothing to train on has", "has B, which no data set has that this network is trained on", model(sheets={"mine": SHEET, "far": {**SHEET, "family": "hbn", "set": "extrapolation"}})),
     ("cells that are no rectangle, for a CNN", "those of data set 'turned' have none; leave it out with training.exclude: [turned]", model(sheets={"mine": SHEET, "turned": {**SHEET, **TURNED, "set": "train"}}, network="cnn", image_px=64)),
     ("the same, split for its tests too, for an EDNN of `tile_network: paper`", "give it set: train and leave it out with training.exclude: [turned]", model(sheets={"mine": SHEET, "turned": {**SHEET, **TURNED}}, tile_network="paper", context_px=16)),
     ("a focus that the strides do not divide", "focus_px", model(focus_px=5)),
     ("timing a model that is not there", "timing.networks.models: 'cnn' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN})),
     ("the sheet by a model that is not there", "sheet.model: 'other' is not among models", configured(structures={"datasets": {"mine": SHEET}}, models={"ednn": EDNN}, timing={"networks": {"models": ["ednn"]}}, sheet={"model": "other"})),
     ("training on Ising lattices that are not made", "training.ising.length: 8 is not among structures.ising", configured(structures={"ising": [{"length": 16, "samples": 2}]})),
+    ("Ising lattices that tiles do not fill", "training.ising.focus_px: 4; lattices of side 2 are no whole number of such tiles", lattices(2, 9)),
+    ("Ising lattices too few to train on", "structures.ising: 2 lattices of side 8; 1 is held back", lattices(8, 2)),
+    ("no archive and none computed", "with archive: false and missing: leave-out there are no labels", configured(reference={"labels": {"archive": False, "missing": "leave-out"}})),
     ("GPAW's basis of a kind that it lacks", "reference.dft.mode", configured(reference={"dft": {"mode": "pw"}})),
     ("negative cores", "timing.networks.threads", configured(timing={"networks": {"threads": 0}})),
 ):  # fmt: skip
@@ -129,6 +164,34 @@ def _(folder):
     from extensive.peers import uf3
 
     uf3.train([rattled()], {}, folder / "uf3.uf3", folder / "uf3.json")
+
+
+@case("configuration", "labels to test on with an element that no others have", "of the set 'test' has N")
+def _(folder):
+    from extensive.training.fit import train_model
+
+    sheets = [rattled(), rattled()]
+    sheets[1].numbers[0] = 7
+    for name, atoms in zip(("one", "other"), sheets, strict=True):
+        atoms.info |= {"structure_id": name, "REF_energy": -200.0}
+    splits, entry = {"train": ["one"], "validation": [], "test": ["other"]}, {**TINY.to_dict(), "training": {}}
+    train_model("mine", entry, sheets, splits, folder / "mine", folder / "curve.csv", "cpu")
+
+
+NOTHING = "of models of sheets only, leave it out"
+for wrong, says, run in (
+    ("a group in place of images", "must be data sets of numbers", images(lambda file: (file.pop("images"), file.create_group("images")))),
+    ("images that are text", "must be data sets of numbers", images(replace("images", [b"x"] * 4))),
+    ("energies that are text", "must be data sets of numbers", images(replace("energies", [b"x"] * 4))),
+    ("one energy of all images", "energies (), n_atoms ()", images(replace("energies", 1.0))),
+    ("a number of atoms that is NaN", "n_atoms holds nan; each is a whole number", images(lambda file: file.create_dataset("n_atoms", data=[np.nan] * 4))),
+    ("a part of an atom", "n_atoms holds 1.9; each is a whole number", images(lambda file: file.create_dataset("n_atoms", data=[1, 2, 1.9, 3]))),
+    ("a part of the energy asked of images", f"training.target: kinetic; {NOTHING}", images(lambda file: None, target="kinetic")),
+    ("a teacher's labels asked of images", f"training.teacher_labels: True; {NOTHING}", images(lambda file: None, teacher_labels=True)),
+    ("stress asked of images", f"training.stress_weight: 1; {NOTHING}", images(lambda file: None, stress_weight=1)),
+    ("data sets asked of images", f"training.only: ['x']; {NOTHING}", images(lambda file: None, only=["x"])),
+):  # fmt: skip
+    CASES.append(Case("files of images", wrong, says, run))
 
 
 # --- the machine, and the command line ---------------------------------------------------------------------------
@@ -215,7 +278,10 @@ for wrong, says, run in (
     ("the same, of labels to learn from", "in.extxyz, frame 1: column 'tag' holds no numbers, and so no forces", with_labels("rasterize", "--forces-key", "tag", REF_energy=-200.0, tag=["a"])),
     ("a negative seed of structures", "Invalid value for '--seed'", command("generate", "mine", "x.extxyz", "--seed", "-1")),
     ("a negative seed of a sheet", "Invalid value for '--seed'", command("sheet", "ednn", "--blocks", "1", "1", "--seed", "-1")),
+    ("a pixel size that is NaN", "pixel_size_A nan and multiple 64 must be positive, and finite", with_labels("rasterize", "--pixel-size-A", "nan", REF_energy=-200.0)),
+    ("Gaussians whose width is NaN", "sigma_A nan must be positive and finite", with_labels("rasterize", "--sigma-A", "nan", REF_energy=-200.0)),
     ("an unknown model", "no such model", command("inspect", "{folder}/none")),
+    ("a folder as a model", ".: no such model", command("inspect", ".")),
     ("sizes that are not numbers", "whole numbers separated by commas", command("time", "{folder}/none", "--cells", "1,many")),
     ("a data set that the configuration lacks", "structures.datasets has no 'other'", command("generate", "other", "x.extxyz", "--config", str(ROOT / "config/smoke.yaml"))),
     ("an unknown number type", "it must be one of", command("predict", "{folder}/in.extxyz", "{folder}/out.extxyz", "--dtype", "float8", "--model", "{folder}/tiny")),
@@ -238,13 +304,12 @@ def page() -> str:
         "`extensive: error:` before it and ends with status 2; in Python it is an `InputError`. On the right is part of that line.",
         f"The {len(CASES)} cases are made from the tests that prove them (`python tests/bad_input_cases.py > docs/bad-input.md`).",
     ]
-    group = ""
-    for entry in CASES:
-        if entry.group != group:
-            group = entry.group
-            lines += ["", f"## {group.capitalize()}", "", "| wrong | the line says |", "|---|---|"]
-        quoted = entry.says.replace("|", "\\|")
-        lines.append(f"| {entry.wrong} | {quoted} |")
+    for group in dict.fromkeys(entry.group for entry in CASES):
+        lines += ["", f"## {group.capitalize()}", "", "| wrong | the line says |", "|---|---|"]
+        for entry in CASES:
+            if entry.group == group:
+                quoted = entry.says.replace("|", "\\|")
+                lines.append(f"| {entry.wrong} | {quoted} |")
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from own_models import rattled, write_model
 
+from extensive import keys
 from extensive.cli import main
 from extensive.io import read_structures
 from extensive.keys import TIMING_COLUMNS
@@ -131,6 +132,31 @@ def test_own_labelled_files_become_a_tested_model(tmp_path, capsys):
     metadata = load_model(tmp_path / "ednn").metadata
     assert metadata["families"] == ["own"]
     assert 1.3 < metadata["bond_range_A"][0] <= metadata["bond_range_A"][1] < 1.5
+
+
+def test_a_part_of_the_energy_is_tested_against_that_part(tmp_path, capsys):
+    found = sheets(tmp_path / "mine.extxyz", 9)
+    for number, atoms in enumerate(found):
+        atoms.info[keys.REF_COMPONENTS] = json.dumps({"kinetic": 3.0 * len(atoms) + 0.1 * number})
+    ase.io.write(tmp_path / "mine.extxyz", found)
+    text = CONFIG.split("structures:")[0].replace(
+        "samples: 24", "samples: 8, target: kinetic, forces_weight: 0, labels: 2"
+    )
+    (tmp_path / "config.yaml").write_text(text)
+    arguments = ["train", str(tmp_path / "config.yaml"), str(tmp_path / "mine.extxyz"), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "trained on 2 structures" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "ednn-test.csv")
+    wanted = [72.0 + 0.1 * int(name[-5:]) for name in table.structure_id]
+    np.testing.assert_allclose(table.energy_dft_eV, wanted)
+    assert (table.energy_predicted_eV - table.energy_dft_eV).abs().max() < 20
+    # A label that lacks the part is refused before the training.
+    del found[int(table.structure_id[0][-5:])].info[keys.REF_COMPONENTS]
+    ase.io.write(tmp_path / "mine.extxyz", found)
+    (tmp_path / "ednn.pt").unlink()
+    assert main(arguments) == 2
+    assert "no REF_components" in capsys.readouterr().err
+    assert not (tmp_path / "ednn.pt").exists()
 
 
 def test_results_of_another_code_are_labels(tmp_path):

@@ -3,17 +3,23 @@
 from concurrent.futures import Executor, Future
 from contextlib import nullcontext
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from other_device import NAME, other_device
+from own_models import write_model
 from taught_sheets import curves_on, sheet
+from test_stress_training import strained_sheets
 
 from extensive.inference import AtomsSource, Engine, stream
 from extensive.io import read_json
 from extensive.models import functions, load_model
 from extensive.paths import repository_root
 from extensive.timing.networks import timing_cell
+from extensive.training.augment import Augmentation
+from extensive.training.data import ShapeRule, evaluation_batches, make_sheets, training_batches
+from extensive.training.loop import _to, group_errors
 
 MODELS = repository_root() / "results" / "published" / "models"
 
@@ -89,3 +95,21 @@ def test_training_goes_the_same_way(tmp_path, name, change, training):
     curves = curves_on(("cpu", NAME), structures, name, {**model, "training": settings}, tmp_path)
     here, there = (curve.drop(columns="seconds") for curve in curves.values())
     pd.testing.assert_frame_equal(there, here, rtol=1e-3)
+
+
+def test_stress_of_upright_rotated_and_sheared_batches(tmp_path):
+    potentials = [load_model(write_model(tmp_path / "m", exchange=False), device) for device in ("cpu", NAME)]
+    sheets = make_sheets(strained_sheets(2), {"C": -9.0}, True, lay=potentials[0].lay, with_stress=True)
+    rule, rotated = ShapeRule(potentials[0].config.pixel_size_A, 2), Augmentation(rotation_deg=90.0)
+    upright = [sheet for sheet in sheets if sheet.periods is None]
+    turned = [next(training_batches(upright, 1, rotated, rule, np.random.default_rng(seed)))[0] for seed in range(4)]
+    batches = [*evaluation_batches(sheets, rule)], [group for groups in turned for group in groups]
+    assert all({group.torus is None for group in groups} == {True, False} for groups in batches)
+    for group in [*batches[0], *batches[1]]:
+        here, there = (
+            group_errors(potential, _to(group, torch.device(device)), training=True)
+            for potential, device in zip(potentials, ("cpu", NAME), strict=True)
+        )
+        assert there.stress.device.type == NAME
+        assert there.stress.tolist() == [pytest.approx(errors, abs=1e-5) for errors in here.stress.tolist()]
+        there.stress.square().sum().backward()

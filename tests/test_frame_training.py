@@ -1,5 +1,7 @@
 """Training on sheets of any cell: labels are rotated with the atoms, and go with the sheets into every batch."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,3 +105,33 @@ def test_a_network_learns_from_cells_of_any_kind(potential, tmp_path):
     cnn = {key: value for key, value in cnn.items() if key not in ("tile_network", "stem", "width", "blocks", "head")}
     with pytest.raises(InputError, match="takes cells that have a small rectangle only"):
         train_model("mine", cnn, structures, splits, tmp_path / "cnn", tmp_path / "cnn.csv", "cpu")
+
+
+@pytest.mark.parametrize("exchanging", [False, True])
+def test_what_goes_on_from_other_weights_lays_sheets_as_it_was_trained(potential, tmp_path, exchanging):
+    """The first weights know zigzag rows along x, the sheets that they go on with have them along y."""
+    assert potential.zigzag == 0.0
+    write_model(tmp_path / "first", exchange=False)
+    structures = []
+    for number in range(3):
+        atoms = rattled(seed=number)
+        width, height, depth = atoms.cell.lengths()
+        atoms.positions[:, :2] = np.column_stack([height - atoms.positions[:, 1], atoms.positions[:, 0]])
+        atoms.set_cell([height, width, depth])
+        (energy,), (forces,) = potential.energies_and_forces([atoms])
+        atoms.info |= {keys.STRUCTURE_ID: f"mine-{number:05d}", keys.FAMILY: "own", keys.REF_ENERGY: float(energy)}
+        atoms.arrays[keys.REF_FORCES] = forces
+        structures.append(atoms)
+    names = [atoms.info[keys.STRUCTURE_ID] for atoms in structures]
+    settings = {"initial_weights": str(tmp_path / "first.pt"), "samples": 2, "batch_size": 2, "learning_rate": 1e-12}
+    settings |= {"ema": 0.0, "augmentation": {"transpose": exchanging, "rotation_deg": 60}}
+    model = {**potential.config.to_dict(), "training": settings}
+    splits, paths = {"train": names[:2], "validation": names[2:]}, (tmp_path / "mine", tmp_path / "curve.csv")
+    trained, saved = train_model("mine", model, structures, splits, *paths, "cpu"), load_model(tmp_path / "mine")
+    # Labels are the first weights' own, and nothing was changed.
+    for same in (trained, saved):
+        assert same.zigzag == 0.0
+        assert same.energies(structures) == pytest.approx(potential.energies(structures), abs=1e-4)
+    assert saved.metadata["bond_direction_range"][1] < -0.8
+    # What is returned is what was saved.
+    assert json.loads(json.dumps(trained.metadata)) == saved.metadata

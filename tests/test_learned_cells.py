@@ -12,7 +12,7 @@ from extensive.structures.datasets import generate_dataset
 from extensive.training.cells import check_cells
 
 PAPER = {"network": "ednn", "tile_network": "paper", "context_px": 16}
-FIXED = {"network": "ednn", "training": {"augmentation": None}}
+FIXED = {"network": "ednn", "training": {"augmentation": None, "forces_weight": 0}}
 CHIRAL = {"cell": {"chiral": [2, 1]}, "supercell": [1, 1]}
 # Cells, whether strained, and whether a few of them make a rectangle.
 CELLS = [

@@ -10,14 +10,15 @@ from extensive.config import complete_config
 from extensive.errors import InputError
 from extensive.structures.dimers import generate_dimers
 from extensive.structures.ising import generate_ising, ising_energy, metropolis
+from extensive.training.ising import IsingSettings, train_ising
 
 # Dimers
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_dimers_cover_separations_and_stay_within_the_margins(dimensions):
-    config = complete_config({"structures": {"dimers": {"d": {"dimensions": dimensions, "count": 200}}}})
-    spec = config["structures"]["dimers"]["d"]
+    config = complete_config({"structures": {"dimers": {"dimer-d": {"dimensions": dimensions, "count": 200}}}})
+    spec = config["structures"]["dimers"]["dimer-d"]
     dimers = generate_dimers("d", spec, 3)
     separations = np.array([atoms.info["separation_A"] for atoms in dimers])
     low, high = spec["separation_A"]
@@ -33,9 +34,9 @@ def test_dimers_cover_separations_and_stay_within_the_margins(dimensions):
 
 
 def test_a_dimer_that_does_not_fit_is_refused():
-    config = complete_config({"structures": {"dimers": {"d": {"dimensions": 2, "count": 1, "box_A": 6.0}}}})
+    config = complete_config({"structures": {"dimers": {"dimer-d": {"dimensions": 2, "count": 1, "box_A": 6.0}}}})
     with pytest.raises(InputError, match=r"separation_A.*box_A 6"):
-        generate_dimers("d", config["structures"]["dimers"]["d"], 1)
+        generate_dimers("d", config["structures"]["dimers"]["dimer-d"], 1)
 
 
 # Ising
@@ -87,3 +88,30 @@ def test_ising_data_set_is_extendable_and_wide():
     assert np.isinf(made["temperatures"]).sum() == 75
     with pytest.raises(InputError, match="even"):
         generate_ising({**spec, "length": 7}, 1)
+
+
+def ising_network(tmp_path, side, energies, **changes):
+    spins = np.ones((len(energies), side, side), dtype=np.int8)
+    settings = IsingSettings(**{"length": side, "steps": 2, "batch_size": 2, **changes})
+    path = tmp_path / "ising"
+    return train_ising({"spins": spins, "energies": np.array(energies)}, settings, 0, path, tmp_path / "curve.csv")
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "focus", "words"),
+    [
+        (2, 9, 4, "focus_px: 4; lattices of side 2 are no whole number of such tiles"),
+        (10, 9, 4, "focus_px: 4; lattices of side 10"),
+        (8, 1, 4, "1 lattices of side 8; 1 is held back, and training needs 2 others or more"),
+        (8, 2, 4, "2 lattices of side 8"),
+    ],
+)
+def test_lattices_that_nothing_can_be_learned_from_are_refused(tmp_path, side, count, focus, words):
+    with pytest.raises(InputError, match=words):
+        ising_network(tmp_path, side, [-128.0] * count, focus_px=focus)
+    assert not list(tmp_path.iterdir())
+
+
+def test_lattices_of_one_energy_leave_finite_weights(tmp_path):
+    potential = ising_network(tmp_path, 8, [-128.0] * 3)
+    assert all(parameter.isfinite().all() for parameter in potential.network.parameters())

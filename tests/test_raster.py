@@ -229,6 +229,15 @@ def test_wrong_structures_are_refused_in_one_line(tmp_path, change, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [0.0, -1.0, np.nan, np.inf])
+def test_lengths_that_are_none_are_refused(size):
+    with pytest.raises(InputError, match=r"pixel_size_A .* must be positive, and finite"):
+        image_shape((10.0, 10.0), size, 4)
+    batch = AtomBatch(*atoms_in((4.0, 4.0))[:2], torch.zeros(30, dtype=torch.int64), torch.tensor([[4.0, 4.0]]))
+    with pytest.raises(InputError, match=r"sigma_A .* must be positive and finite"):
+        rasterize_batch(batch, (16, 16), "Z", size)
+
+
 def test_broken_image_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="no labelled structures"):
         write_images(tmp_path / "a.h5", [], **SETTINGS)

@@ -32,7 +32,8 @@ BASE = {
 
 
 def changed(**studies_of):
-    return complete_config({**BASE, "studies": {**BASE["studies"], **studies_of}})
+    models = {**BASE["models"], "pixels": {"network": "ednn", "images": "mine.h5"}}
+    return complete_config({**BASE, "models": models, "studies": {**BASE["studies"], **studies_of}})
 
 
 def test_variants_differ_as_they_say_and_by_nothing_else():
@@ -87,6 +88,13 @@ def test_the_same_training_in_two_studies_is_done_once():
         assert all(other == entry for m, other in found.items() if m.model == member.model)
 
 
+def test_what_only_studies_compare_is_no_member_of_an_ensemble():
+    """A variant that is an ensemble's other seed is trained once, and published as that seed."""
+    config = changed(ablation={"variants": {"all": {}, "narrow": {"sigma_A": 0.1}}}, learning_curves={"labels": []})
+    found = trainings.compared_only(trainings.members(config), config["models"])
+    assert found == ["ednn-ablation-narrow-seed0", "ednn-ablation-narrow-seed1", "ednn-kinetic"]
+
+
 def test_a_name_that_stands_for_two_models_is_refused():
     models = {**BASE["models"], "ednn-seed1": {"network": "ednn", "sigma_A": 0.3}}
     with pytest.raises(InputError, match="'ednn-seed1' stands for two models"):
@@ -99,6 +107,9 @@ def test_a_name_that_stands_for_two_models_is_refused():
         ({"ensembles": ["edn"]}, "studies.seeds: 'edn' is not among models"),
         ({"ablation": {"variants": {"x": {"sigma": 0.1}}}}, "unknown key 'models.ednn-ablation-x-seed0.sigma'"),
         ({"ablation": {"variants": {"x": {"sigma_A": -1}}}}, "studies.ablation.x"),
+        ({"ensembles": ["pixels"]}, "studies.seeds.pixels: trained on images; studies are of models of sheets"),
+        ({"ablation": {"model": "pixels", "variants": {"x": {"width": 8}}}}, "studies.ablation.x: trained on images"),
+        ({"ablation": {"variants": {"x": {"images": "mine.h5"}}}}, "studies.ablation.x: trained on images"),
     ],
 )
 def test_a_study_that_makes_no_model_is_named(wrong, message):

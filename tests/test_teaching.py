@@ -195,3 +195,9 @@ def test_a_training_may_not_name_what_it_is_tested_on(key, pattern, dataset):
     ):
         check_patterns("ednn", training, sets)
     check_patterns("ednn", training | {key: {"near-*": 2, "graphene-*": 3}}, sets)
+
+
+def test_students_of_a_figure_are_found_beside_files_of_other_names():
+    models = {name: {"training": {"teacher_labels": name == "small"}} for name in ("small", "ednn")}
+    names = ("cnn-argon", "small-seed1-symmetric-ensemble-test", "ednn-test", "notes")
+    assert students_shown(models, [f"results/x/predictions/{name}.csv" for name in names]) == ["small"]

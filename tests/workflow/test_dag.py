@@ -86,6 +86,29 @@ def test_studies_are_trained_only_when_asked_for(workflow_copy):
 
 
 @pytest.mark.medium
+def test_ensembles_of_students_without_the_figures_ednn_and_fixed_images_of_an_ednn_are_planned(workflow_copy):
+    (workflow_copy.root / "config" / "others.yaml").write_text("""
+        structures:
+          datasets:
+            a-rattle: {family: graphene, sampler: rattle, count: 20}
+            b-rattle: {family: graphene, sampler: rattle, count: 20, teacher: {models: [ednn]}}
+        models:
+          ednn: {network: ednn, training: {forces_weight: 0, augmentation: null}}
+          cnn: {network: cnn, image_px: 64}
+          small: {network: ednn, training: {teacher_labels: true}}
+        timing: {networks: {models: [ednn]}}
+        studies: {seeds: 2, ensembles: [small, cnn]}
+    """)
+    planned = workflow_copy.planned("--cores", "2", "publish", preset="others")
+    # Validation and test of both, and the test of the one against its teacher.
+    assert planned["ensemble"] == 5
+    assert "figure_calibration" not in planned
+    # A file's images have one shape, those of an ednn the shapes of their cells: its training makes them.
+    assert planned["train"] == 5
+    assert "rasterize" not in planned
+
+
+@pytest.mark.medium
 def test_what_was_learned_from_is_predicted_only_when_asked_for(workflow_copy):
     usual = workflow_copy.snakemake("--dry-run", preset="config").stdout
     assert "-train.csv" not in usual

@@ -1,11 +1,18 @@
 """Every script writes its rule's log, by one wrapper."""
 
 import ast
+import contextlib
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
+from taught_sheets import sheet
+
+from extensive.io import write_structures
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "workflow" / "scripts"
@@ -70,6 +77,23 @@ with logged(snakemake):
 def test_what_was_given_wrong_is_one_line(tmp_path):
     work = 'with logged(snakemake):\n    raise InputError("models.ednn: no\\n such thing")'
     assert run(tmp_path, work) == (1, "", "train: models.ednn: no such thing\n")
+
+
+def test_a_data_set_without_labels_has_no_images_and_stops_no_training(tmp_path, monkeypatch):
+    """Where labels that the archive lacks are left out, all of a data set may be."""
+    monkeypatch.setitem(sys.modules, "logged", SimpleNamespace(logged=lambda snakemake: contextlib.nullcontext()))
+    images = [tmp_path / name for name in ("some.h5", "none.h5")]
+    for path, structures in zip(images, ([sheet(0)], []), strict=True):
+        write_structures(tmp_path / "labelled.extxyz", structures)
+        raster = {"channels": "Z", "pixel_size_A": 0.4, "sigma_A": 0.5, "multiple_px": 2}
+        given, params = SimpleNamespace(structures=tmp_path / "labelled.extxyz"), SimpleNamespace(raster=raster)
+        snakemake = SimpleNamespace(input=given, output=[path], params=params)
+        runpy.run_path(str(FOLDER / "rasterize.py"), {"snakemake": snakemake})
+    snakemake = mock.MagicMock()
+    snakemake.input.get.return_value = images
+    with mock.patch("extensive.training.launch.launch") as launch:
+        runpy.run_path(str(FOLDER / "train.py"), {"snakemake": snakemake})
+    assert launch.call_args.args[0]["image_files"] == images[:1]
 
 
 def test_another_failure_leaves_its_traceback_unless_the_script_expects_it(tmp_path):

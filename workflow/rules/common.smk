@@ -91,8 +91,12 @@ def convergence_files(wildcards: object) -> list[str]:
 
 
 def fixed_images(model: str) -> list[str]:
-    """Image files that a model learns from; none where the atoms are moved anew for every epoch."""
-    if TRAINED[model]["training"]["augmentation"] is not None:
+    """Image files that a cnn learns from; none where the atoms are moved anew for every epoch.
+
+    Images of a file have one shape, and those of an ednn the shapes of their cells: its training makes them.
+    """
+    entry = TRAINED[model]
+    if entry["network"] != "cnn" or entry["training"]["augmentation"] is not None:
         return []
     return expand(result("raster/{dataset}.h5"), dataset=given_to(model))
 

@@ -12,6 +12,8 @@ ERRORS = {
     "cnn-accuracy": predicted(CNN, "test", "independent-md", keys.TEACHER_TEST, keys.TEACHER_INDEPENDENT_MD),
     "ednn-accuracy": predicted(EDNN, "test", "independent-md", "supercells"),
 }
+# Sets that the uncertainty of its ensemble is compared with the errors of.
+CALIBRATED = [part for part in PRESENT if part != "validation" and EDNN in MODELS and part in sets_of(EDNN)]
 # What each figure needs the configuration to have; the others' data are made on request.
 POSSIBLE = {
     "inputs": bool(PANELS),
@@ -227,11 +229,7 @@ use rule figure_inputs as figure_context with:
 
 use rule figure_inputs as figure_calibration with:
     input:
-        **{
-            part.replace("-", "_"): f"{RUN}/predictions/{EDNN}-ensemble-{part}.csv"
-            for part in PRESENT
-            if part != "validation"
-        },
+        **{part.replace("-", "_"): f"{RUN}/predictions/{EDNN}-ensemble-{part}.csv" for part in CALIBRATED},
         code=figure_code("calibration"),
     output:
         **figure_files("calibration", "Accuracy", "the ensemble's uncertainty against its error"),

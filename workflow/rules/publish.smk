@@ -103,7 +103,7 @@ rule publish:
         production=PRODUCTION,
         published=config["published"],
         page="docs/claims.md" if config["published"] == "results/published" else None,
-        left_out=[m.model for m in STUDIES if m.study != trainings.SEEDS and m.model not in MODELS],
+        left_out=trainings.compared_only(STUDIES, MODELS),
     message:
         "Publishing {params.run}"
     script:

@@ -19,7 +19,7 @@ ENSEMBLE_OF_AVERAGES = [
     result(f"predictions/{model}-symmetric-ensemble-{part}.csv")
     for model in ENSEMBLES
     if model in SYMMETRIC
-    for part in PRESENT
+    for part in sets_of(model)
 ]
 STUDY_FIGURES = [
     *[
@@ -31,7 +31,8 @@ STUDY_FIGURES = [
 ]
 # Error bars of what is published.
 OF_SEEDS = [
-    *([result("tables/seeds.csv"), result("figures/calibration.png")] if ENSEMBLES else []),
+    *([result("tables/seeds.csv")] if ENSEMBLES else []),
+    *([result("figures/calibration.png")] if EDNN in ENSEMBLES and CALIBRATED else []),
     *(result(f"predictions/{model}-ensemble-{part}.csv") for model in ENSEMBLES for part in sets_of(model)),
     *ENSEMBLE_OF_AVERAGES,
     *([result("tables/claims-seeds.csv")] if config["studies"]["seeds"] > 1 else []),
@@ -96,7 +97,7 @@ rule claims_seeds:
             result(f"predictions/{m.model}-symmetric-{part}.csv")
             for m in study_members(trainings.SEEDS)
             if m.base in SYMMETRIC
-            for part in PRESENT
+            for part in study_sets(trainings.SEEDS, m)
         ],
         students=[
             result(f"models/{m.model}.json") for m in study_members(trainings.SEEDS) if m.model in STUDENTS
@@ -146,7 +147,7 @@ rule ensemble:
     wildcard_constraints:
         model=one_of(ENSEMBLES),
         average="(-symmetric)?",
-        set=one_of(PRESENT),
+        set=one_of([*PRESENT, *TAUGHT_SETS]),
     conda:
         "../../envs/figures.yaml"
     threads: 1

@@ -19,9 +19,11 @@ TAUGHT_SETS = [
     for part, names in (("test", ("development", "test")), ("independent-md", ("independent-md",)))
     if any(SET_OF[name] in names for name in TAUGHT)
 ]
+if MODELS and not LEARNED_FROM:
+    raise WorkflowError("models: nothing to train on; a data set needs 'set: development' or 'set: train'")
 # Variants that studies ask for; they are trained like the models, but only for `snakemake studies`.
 try:
-    STUDIES = trainings.members(config) if LEARNED_FROM else {}
+    STUDIES = trainings.members(config)
     VARIANTS = {member.model: entry for member, entry in STUDIES.items()}
     for name, model in {**MODELS, **VARIANTS}.items():
         check_patterns(name, model["training"], SET_OF)
@@ -36,8 +38,6 @@ STAGES -= {None, config["figures"]["cnn"], config["figures"]["ednn"]}
 STUDENTS = [name for name, model in TRAINED.items() if model["training"]["teacher_labels"]]
 for name in TAUGHT:
     teachers_of(name)  # refuses here, before any job, what cannot teach
-if MODELS and not LEARNED_FROM:
-    raise WorkflowError("models: nothing to train on; a data set needs 'set: development' or 'set: train'")
 
 
 rule splits:

@@ -14,7 +14,8 @@ with logged(snakemake):
         "path": Path(snakemake.output.weights).with_suffix(""),
         "curve": snakemake.output.curve,
         "device": snakemake.params.device,
-        "image_files": list(snakemake.input.get("images", [])),
+        # Of data sets without labels they are empty.
+        "image_files": [file for file in snakemake.input.get("images", []) if Path(file).stat().st_size],
         "checkpoints": snakemake.params.checkpoints,
         "known": snakemake.params.known,
     }

@@ -182,6 +182,7 @@ def train(
     from extensive.structures.user_files import dataset_names, read_labelled
     from extensive.training.fit import train_model
     from extensive.training.splits import DEVELOPMENT, assign_sets, check_honest
+    from extensive.training.targets import with_target
 
     whole = load_config(config)
     if model not in whole["models"]:
@@ -207,17 +208,22 @@ def train(
     if not splits["train"]:
         raise InputError(f"{[str(path) for path in labelled]}: {len(structures)} structures leave none to train on")
     write_json(out / "splits.json", splits)
+    by_id = {atoms.info["structure_id"]: atoms for atoms in structures}
+    # Before the training, which would be in vain where labels lack its part of the energy.
+    tested = {
+        part: with_target([by_id[member] for member in members], entry["training"]["target"])
+        for part, members in splits.items()
+        if members and part != "train"
+    }
     path = out / model
     potential = train_model(
         model, entry, structures, splits, path, out / f"{model}-curve.csv", device, (), out / f"{model}-checkpoint"
     )
-    print(f"{path}.pt: trained on {len(splits['train'])} structures")
-    by_id = {atoms.info["structure_id"]: atoms for atoms in structures}
-    for part, members in splits.items():
-        if members and part != "train":
-            table = predict(potential, [by_id[member] for member in members])
-            write_evaluation(table, out / f"{model}-{part}.csv", out / f"{model}-{part}-metrics.json")
-            print(f"{part}: {len(members)} structures, {metrics(table)['mae_meV_per_atom']:.3g} meV/atom")
+    print(f"{path}.pt: trained on {potential.metadata['n_train']} structures")
+    for part, found in tested.items():
+        table = predict(potential, found)
+        write_evaluation(table, out / f"{model}-{part}.csv", out / f"{model}-{part}-metrics.json")
+        print(f"{part}: {len(found)} structures, {metrics(table)['mae_meV_per_atom']:.3g} meV/atom")
 
 
 def _train_on_images(whole: dict[str, Any], model: str, entry: dict[str, Any], out: Path, device: str) -> None:

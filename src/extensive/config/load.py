@@ -7,6 +7,7 @@ line both come through here, so both give the same one-line message for the same
 import copy
 import difflib
 import functools
+import math
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 
 import jsonschema
 import yaml
+from ase.data import chemical_symbols
 
 from extensive.errors import InputError
 
 EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 # Values that had another name in an earlier version.
 RENAMED = {"equilibrated": "charge-equilibration"}
+# Formats of texts that the schema names.
+FORMATS = jsonschema.FormatChecker(())
 # What YAML makes of keys that are no texts.
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing", "timestamp": "a date"}
 
@@ -27,6 +31,11 @@ KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null"
 def load_schema(path: str | Path | None = None) -> dict[str, Any]:
     """The configuration schema as a mapping."""
     return yaml.safe_load(Path(path).read_text() if path else (files(__package__) / "schema.yaml").read_text())
+
+
+@FORMATS.checks("chemical symbol")
+def _is_element(value: Any) -> bool:
+    return not isinstance(value, str) or value in chemical_symbols[1:]
 
 
 @functools.cache
@@ -43,6 +52,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key, _ in node.value:
         line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"line {line}: a key is a mapping or a list; keys are texts, quote it")
         if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
             raise InputError(f"line {line}: key '{key.value}' is given twice, first in line {seen[key.value]}")
         seen[key.value] = line
@@ -133,11 +144,12 @@ def complete_config(
     _numbers_of_text(config, schema, schema)
     _fill_defaults(config, schema, schema)
     errors = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(config),
+        jsonschema.Draft202012Validator(schema, format_checker=FORMATS).iter_errors(config),
         key=lambda error: list(map(str, error.path)),
     )
     if errors:
         raise InputError(f"{source}: {_one_line(errors[0], schema)}")
+    _check_finite(config, source)
     _check_dimers(config["structures"]["dimers"], source)
     return config
 
@@ -166,6 +178,14 @@ def _check_keys(value: Any, source: str, where: str = "") -> None:
                 kind = KINDS["bool" if isinstance(key, bool) else "null" if key is None else "int"]
                 raise InputError(f"{source}: key '{place}' is {kind} to YAML; quote it")
             _check_keys(inner, source, place)
+
+
+def _check_finite(value: Any, source: str, where: str = "") -> None:
+    """YAML's .nan and .inf are within any limits of the schema, and what is computed with them is no number."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{source}: key '{where}': {value} is not a finite number")
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        _check_finite(inner, source, f"{where}.{_printable(key)}" if where else _printable(key))
 
 
 def _numbers_of_text(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
@@ -217,6 +237,11 @@ def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
             _fill_defaults(item, schema["items"], root)
 
 
+def _printable(key: Any) -> str:
+    """A line break in a key must not make two lines of one."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(key))
+
+
 def _one_line(error: jsonschema.ValidationError, schema: dict[str, Any]) -> str:
     where = ".".join(map(str, error.absolute_path))
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
@@ -225,9 +250,7 @@ def _one_line(error: jsonschema.ValidationError, schema: dict[str, Any]) -> str:
         key = unknown[0] if unknown else "?"
         near = difflib.get_close_matches(str(key), known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        # A line break in a key must not make two lines of one.
-        named = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(key))
-        return f"unknown key '{'.'.join(filter(None, [where, named]))}'; {hint}"
+        return f"unknown key '{'.'.join(filter(None, [where, _printable(key)]))}'; {hint}"
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"key '{'.'.join(filter(None, [where, missing[0]]))}' is missing"

@@ -5,6 +5,7 @@ and is trained and evaluated by the rules that train and evaluate all others.
 """
 
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,8 @@ class Member:
 def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
     """Every training that the studies of a complete configuration ask for, and its entry of `models`.
 
-    Raises InputError for a study of a model that is not there, and for a change that makes no valid model.
+    Raises InputError for a study of a model that is not there or is not trained on sheets, and for a change that makes
+    no valid model.
     """
     studies, found = config["studies"], {}
     trained = {canonical(entry): name for name, entry in config["models"].items()}
@@ -49,6 +51,8 @@ def members(config: dict[str, Any]) -> dict[Member, dict[str, Any]]:
         model = merged(model, changes)
         checked = complete_config({"run": config["run"], "models": {name: model}}, source=f"studies.{study}.{variant}")
         entry = checked["models"][name]
+        if entry["images"] is not None:
+            raise InputError(f"studies.{study}.{variant}: trained on images; studies are of models of sheets")
         # The same training in two studies, or a published model as one of its own ensemble, is done once.
         name = trained.setdefault(canonical(entry), name)
         if names.setdefault(name, canonical(entry)) != canonical(entry) or (
@@ -102,6 +106,12 @@ def begun_from(config: dict[str, Any], training: dict[str, Any]) -> str | None:
 def variants(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Trainings that studies ask for beside the configured models: their names and entries of `models`."""
     return {member.model: entry for member, entry in members(config).items() if member.model not in config["models"]}
+
+
+def compared_only(found: Iterable[Member], models: Collection[str]) -> list[str]:
+    """Names of those trainings of `members` that are neither among `models` nor another seed of one of them."""
+    kept = {*models, *(member.model for member in found if member.study == SEEDS)}
+    return list(dict.fromkeys(member.model for member in found if member.model not in kept))
 
 
 def needed_by_teachers(config: dict[str, Any], known: dict[str, dict[str, Any]]) -> set[str]:

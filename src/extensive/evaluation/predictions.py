@@ -151,13 +151,16 @@ def teachers_of(model: str, taught: Mapping[str, list[str]]) -> list[str]:
 def students_shown(models: Mapping[str, Mapping[str, Any]], files: Iterable[str]) -> list[str]:
     """Those of the configuration's `models` that learn from a teacher's labels and whose predictions are among `files`.
 
-    Seeds and shift averages of a model count as it.
+    Seeds and shift averages of a model count as it. Files whose names say no model and set are of none.
     """
     found = set()
     for path in map(Path, files):
         if path.parent.name != FOLDER:
             continue
-        model, _ = model_and_set(path.stem)
+        try:
+            model, _ = model_and_set(path.stem)
+        except InputError:
+            continue
         base = re.sub(r"-seed\d+|-symmetric|-ensemble", "", model)
         if base in models and models[base]["training"]["teacher_labels"]:
             found.add(base)

@@ -115,8 +115,8 @@ def channel_weights(numbers: Tensor, channels: Channels, dtype: torch.dtype = to
             raise InputError(f"channels: {channels!r}; it must be 'Z' or a list of elements such as [B, C, N]")
         return numbers.to(dtype)[:, None]
     unknown = [symbol for symbol in channels if symbol not in atomic_numbers]
-    if unknown or not channels:
-        raise InputError(f"channels: {list(channels)} must be 'Z' or a list of chemical symbols such as [B, C, N]")
+    if unknown or not channels or len(set(channels)) < len(channels):
+        raise InputError(f"channels: {list(channels)}; 'Z' or a list of chemical symbols, each once, such as [B, C, N]")
     species = torch.tensor([atomic_numbers[symbol] for symbol in channels], device=numbers.device)
     weights = numbers[:, None] == species[None, :]  # (A, C)
     missing = ~weights.any(dim=1)
@@ -127,8 +127,8 @@ def channel_weights(numbers: Tensor, channels: Channels, dtype: torch.dtype = to
 
 def image_shape(cell: Sequence[float], pixel_size_A: float, multiple: int) -> tuple[int, int]:
     """Shape (H, W) for a cell (Lx, Ly): per axis the nearest multiple of `multiple` to L / pixel_size_A."""
-    if pixel_size_A <= 0 or multiple < 1:
-        raise InputError(f"pixel_size_A {pixel_size_A} and multiple {multiple} must be positive")
+    if not 0 < pixel_size_A < math.inf or multiple < 1:
+        raise InputError(f"pixel_size_A {pixel_size_A} and multiple {multiple} must be positive, and finite")
     width, height = (max(1, round(float(length) / pixel_size_A / multiple)) * multiple for length in cell[:2])
     return height, width
 
@@ -182,8 +182,8 @@ def render(
     exact: bool = False,
 ) -> Tensor:
     """Images (B, C, H, W) of positions (A, 2), weights (A, C), structure index (A,) and cells (B, 2)."""
-    if sigma_A <= 0:
-        raise InputError(f"sigma_A {sigma_A} must be positive, in Angstrom")
+    if not 0 < sigma_A < math.inf:
+        raise InputError(f"sigma_A {sigma_A} must be positive and finite, in Angstrom")
     n_structures, n_channels = cells.shape[0], weights.shape[1]
     cutoff_A = sigma_A * (EXACT_TRUNCATION_SIGMA if exact else TRUNCATION_SIGMA)
     smallest = cells.detach().amin(dim=0).tolist()

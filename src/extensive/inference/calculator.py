@@ -49,7 +49,8 @@ def find_model(name: str | Path) -> Path:
     stem = path.with_suffix("") if path.suffix in (".pt", ".json") else path
     folders = model_folders()
     for candidate in (stem, *(folder / stem for folder in folders)):
-        if candidate.with_name(candidate.name + ".json").is_file():
+        # `.` and `/` have no name that a file could have.
+        if stem.name and candidate.with_name(candidate.name + ".json").is_file():
             return candidate
     known = sorted({file.stem for folder in folders for file in folder.glob("*.json") if "-rounding" not in file.stem})
     raise InputError(

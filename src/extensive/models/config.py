@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from extensive.errors import InputError
@@ -85,8 +86,12 @@ class ModelConfig:
         inner = self.inner_widths or (self.width,)
         if self.gated and any(channels % 2 for channels in inner):
             raise InputError(f"model inner_widths: {list(inner)}; gated blocks halve them, so they must be even")
-        if self.pixel_size_A <= 0 or self.sigma_A <= 0:
-            raise InputError(f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive")
+        if not (0 < self.pixel_size_A < math.inf and 0 < self.sigma_A < math.inf):
+            raise InputError(
+                f"model pixel_size_A {self.pixel_size_A} and sigma_A {self.sigma_A} must be positive, and finite"
+            )
+        if self.channels != "Z" and (isinstance(self.channels, str) or not self.channels):
+            raise InputError(f"model channels: {self.channels!r}; 'Z' or a list of elements such as [B, C, N]")
 
     @property
     def image_channels(self) -> int:

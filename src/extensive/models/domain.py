@@ -35,7 +35,10 @@ def knows_exchange(symmetry: str, metadata: Mapping[str, Any]) -> bool:
 
 
 def known_zigzag(symmetry: str, metadata: Mapping[str, Any]) -> float | None:
-    """Angle from x (radians) of the zigzag rows that a network met in training; None if it met them along x and y."""
+    """Angle from x (radians) at which a network's sheets have their zigzag rows; None if it met them along x and y."""
+    # A training that went on from other weights laid sheets as those know them, whatever it then did with them.
+    if (laid := metadata.get("zigzag_rad")) is not None:
+        return float(laid)
     directions = metadata.get("bond_direction_range")
     if knows_exchange(symmetry, metadata) or not directions:
         return None
@@ -56,16 +59,19 @@ def largest_pitch(multiple_px: int, pixel_size_A: float, metadata: Mapping[str, 
     return max(math.log1p(drawn + step), -math.log1p(-ROUNDING_MARGIN * step))
 
 
-def measure(structures: Sequence[Atoms]) -> dict[str, Any]:
+def measure(structures: Sequence[Atoms], zigzag: float | None = None) -> dict[str, Any]:
     """What goes into a model's metadata: `bond_range_A` and `bond_direction_range`, each [least, largest] mean of a
-    sheet, and `closest_A`.
+    sheet, `closest_A`, and `zigzag_rad`.
+
+    `zigzag`: angle from x (radians) that the training laid zigzag rows at, as `angles_of` takes it.
     """
     frames = [frame_of(atoms) for atoms in structures]
-    found = np.array([summary(frame.bonds, angles_of(frame, None)[0]) for frame in frames])
+    found = np.array([summary(frame.bonds, angles_of(frame, zigzag)[0]) for frame in frames])
+    laid = {"zigzag_rad": zigzag}
     if not np.isfinite(found).all():
-        return {"bond_range_A": None, "closest_A": None, "bond_direction_range": None}
+        return {"bond_range_A": None, "closest_A": None, "bond_direction_range": None, **laid}
     low, high = found.min(axis=0).round(4).tolist(), found.max(axis=0).round(4).tolist()
-    return {"bond_range_A": [low[1], high[1]], "closest_A": low[0], "bond_direction_range": [low[2], high[2]]}
+    return {"bond_range_A": [low[1], high[1]], "closest_A": low[0], "bond_direction_range": [low[2], high[2]], **laid}
 
 
 def check_bonds(

@@ -1,11 +1,13 @@
-"""Which cells a network takes: refused before any job is what training or evaluation would refuse after all labels.
+"""Which sheets a network takes: refused before any job is what training or evaluation would refuse after all labels.
 
 Only networks of convolutional tiles take sheets on sheared pixels (`images.placement`). All others, and files of
-images, need cells a few of which make a rectangle.
+images, need cells a few of which make a rectangle. And a network knows the elements that it learned from alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ase import Atoms
 
 from extensive import keys
 from extensive.config.plan import seed_of
@@ -17,10 +19,13 @@ from extensive.structures.frame import frame_of
 from extensive.training.splits import LEARNED, learns_from
 
 Config = dict[str, Any]
+# As many sheets of each family show what there is in a data set, unless defects are drawn from several elements.
+FEW = 2
 
 
 def check_cells(config: Config, models: Mapping[str, Config], tested: bool = True) -> None:
-    """Raise InputError for a generated data set that a network would be given and whose cells it does not take.
+    """Raise InputError for a generated data set that a network would be given and whose cells or elements it does not
+    take.
 
     `config` is a whole configuration, `models` entries like those of its `models`, by name. `tested`: whether they are
     asked about all test sets, and not only trained. A user's own files are looked at when they are read.
@@ -31,13 +36,56 @@ def check_cells(config: Config, models: Mapping[str, Config], tested: bool = Tru
             continue
         for model, entry in models.items():
             learned = _learned(name, spec, entry)
-            asked = tested and _asked(spec, entry)
+            asked = tested and takes_rectangles_only(entry) and _asked(spec, entry)
             if not (learned and _learns_from_rectangles(entry)) and not asked:
                 continue
             if name not in refused:
                 refused[name] = not _have_rectangles(config, name)
             if refused[name]:
                 raise InputError(f"models.{model}: {_words(name, entry, learned, asked)}")
+    for model, entry in models.items():
+        _check_elements(config, model, entry, tested)
+
+
+def _check_elements(config: Config, model: str, entry: Config, tested: bool) -> None:
+    """Refuse a data set with an element that none is learned from has, where generated ones are all that is known."""
+    datasets = config["structures"]["datasets"]
+    given = [name for name, spec in datasets.items() if _learned(name, spec, entry)]
+    learned = [name for name in given if datasets[name]["set"] != keys.VALIDATION]
+    if not learned or entry["training"]["initial_weights"] or any(datasets[name]["files"] for name in learned):
+        return  # what weights know and files have, the training looks at
+    families = {family for name in learned for family in _families(datasets[name])}
+    for name, spec in datasets.items():
+        asked = tested and spec["set"] != keys.VALIDATION and _asked(spec, entry)
+        if spec["files"] or not (name in given or asked) or families.issuperset(_families(spec)):
+            continue
+        found = _elements(_sheets(config, name, FEW))
+        # All sheets, which may be many, are made only where a few do not say enough.
+        for count in (FEW, None):
+            strange = sorted(found - _elements([sheet for other in learned for sheet in _sheets(config, other, count)]))
+            if not strange:
+                break
+        else:
+            raise InputError(
+                f"models.{model}: data set {name!r} (set: {spec['set']}) has {strange[0]}, which no data set has that"
+                f" this network is trained on; give it one with {strange[0]}, or leave {name!r} out"
+            )
+
+
+def _elements(sheets: Iterable[Atoms]) -> set[str]:
+    return {symbol for sheet in sheets for symbol in sheet.get_chemical_symbols()}
+
+
+def _families(spec: Config) -> list[str]:
+    return [spec["family"]] if isinstance(spec["family"], str) else list(spec["family"])
+
+
+def _sheets(config: Config, name: str, each: int | None) -> list[Atoms]:
+    """Sheets of a data set without labels: as many as `each` of a family, or all."""
+    spec = config["structures"]["datasets"][name]
+    count = spec["count"] if each is None else min(spec["count"], each * len(_families(spec)))
+    constants = config["structures"]["lattice_constants_A"]
+    return generate_dataset(name, {**spec, "count": count}, seed_of(config, name), constants)
 
 
 def takes_rectangles_only(model: Config) -> bool:
@@ -57,13 +105,15 @@ def _learned(name: str, spec: Config, model: Config) -> bool:
 
 
 def _asked(spec: Config, model: Config) -> bool:
-    """Whether a network that takes rectangles only is asked about a data set, which `exclude` does not change."""
-    left_out = {keys.TRAIN, keys.CHIRAL_CELLS, *(keys.OTHER_CELLS if model["network"] == "cnn" else ())}
+    """Whether a network is asked about a data set after its training, which `exclude` does not change."""
+    left_out = {keys.TRAIN, *(keys.OTHER_CELLS if model["network"] == "cnn" else ())}
+    if takes_rectangles_only(model):
+        left_out.add(keys.CHIRAL_CELLS)
     if spec["teacher"]:
         left_out.add(keys.VALIDATION)
         if not model["training"]["teacher_labels"]:
             return False
-    return takes_rectangles_only(model) and spec["set"] not in left_out
+    return spec["set"] not in left_out
 
 
 def _have_rectangles(config: Config, name: str) -> bool:
@@ -71,11 +121,8 @@ def _have_rectangles(config: Config, name: str) -> bool:
 
     Of the others only strains, displacements and shapes differ; of pristine ones the first is not strained.
     """
-    spec = config["structures"]["datasets"][name]
-    families = 1 if isinstance(spec["family"], str) else len(spec["family"])
-    few = {**spec, "count": min(spec["count"], 2 * families)}
-    sheets = generate_dataset(name, few, seed_of(config, name), config["structures"]["lattice_constants_A"])
     # The size of pixels, and the direction of zigzag rows, have no part in it.
+    sheets = _sheets(config, name, FEW)
     return all(choose_grid(frame_of(sheet), 1.0, 1, can_shear=False) is not None for sheet in sheets)
 
 

@@ -9,11 +9,11 @@ import torch
 from extensive.io import atomic_path, digest, file_digest
 
 # Rooms that the weights depend on.
-CODE = ("images", "models", "training")
+CODE = ("images", "models", "structures", "training")
 
 
 def stamp(settings: dict[str, Any], data: dict[str, Any]) -> str:
-    """Digest of configuration, data, code (images, models, training) and torch.
+    """Digest of configuration, data, code (that of the rooms CODE) and torch.
 
     A checkpoint with another stamp belongs to another training and is not continued.
     """

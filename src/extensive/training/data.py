@@ -105,12 +105,12 @@ def attach_images(
 ) -> list[Sheet]:
     """The same sheets with the images that they will be learned from, fixed.
 
-    `files` are contents of HDF5 files (`images.read_images`); without any, images are made here. Raises
-    InputError for a structure without an image, and for images made with other channels, width or size than
-    the network takes.
+    `files` are contents of HDF5 files (`images.read_images`) for a cnn, whose images have one shape as theirs have;
+    without any, and for an ednn, images are made here, each of its cell's shape. Raises InputError for a structure
+    without an image, and for images made with other channels, width or size than the network takes.
     """
     config = potential.config
-    if not files:
+    if not files or config.network != "cnn":
         with torch.no_grad():
             return [
                 # Images on sheared pixels are drawn anew for each step, and are the same each time.

@@ -15,7 +15,7 @@ from extensive import keys
 from extensive.config import merged
 from extensive.errors import InputError
 from extensive.images.files import LARGEST_PITCH_DEVIATION, read_images
-from extensive.io import atomic_path, digest
+from extensive.io import atomic_path
 from extensive.models import ModelConfig, Potential, build_model, load_model, save_model
 from extensive.models.devices import pick_device
 from extensive.models.domain import measure
@@ -28,7 +28,13 @@ from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
 from extensive.training.reference_energies import reference_energies, refit_reference_energies
-from extensive.training.reuse import TRAINING_DIGEST, copy_trained, is_trained, training_digest
+from extensive.training.reuse import (
+    TRAINING_DIGEST,
+    copy_trained,
+    is_trained,
+    structures_digest,
+    training_digest,
+)
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import learns_from, times_of
 from extensive.training.targets import with_target
@@ -87,14 +93,15 @@ def train_model(
     learned = with_target([by_id[member] for member in members], settings.target)
     validation = [m for m in splits[keys.VALIDATION] if learns_from(dataset[m], settings.exclude, settings.only)]
     held = with_target([by_id[member] for member in validation], settings.target)
-    elements = _elements(config, learned)
     torch.manual_seed(settings.seed)
     first = initial_weights(settings.to_dict())
     if first:
-        potential = _with_zero_of(_going_on(name, config, elements, first), learned)
+        potential = _with_zero_of(_going_on(name, config, _elements_of(learned), first), learned)
     else:
-        potential = Potential(build_model(config), reference_energies(learned, elements))
-    references = potential.reference_energies_eV
+        allowed = _elements_of(learned) if isinstance(config.channels, str) else config.channels
+        potential = Potential(build_model(config), reference_energies(learned, allowed))
+    _check_elements(name, potential.elements, splits, by_id)
+    references, zigzag = potential.reference_energies_eV, potential.zigzag
     shape_of = ShapeRule(
         config.pixel_size_A,
         potential.network.multiple_px,
@@ -127,12 +134,16 @@ def train_model(
     train_sheets = [sheet for sheet, times in zip(train_sheets, often, strict=True) for _ in range(times)]
     ranks = Ranks.join()
     where = ranks.device(pick_device(device))
-    data = digest([_contents(by_id[member], with_forces, with_stress) for member in members])
+    contents = partial(structures_digest, with_forces=with_forces, with_stress=with_stress)
     begun = {"model": config.to_dict(), "training": settings.to_dict()}
-    depends = {"train": data} | ({"initial_weights": weights_digest(first)} if first else {})
+    depends = {"train": contents(learned)} | ({"initial_weights": weights_digest(first)} if first else {})
     # Where the weights that it goes on from lie is not what they are.
-    wanted = training_digest(merged(begun, {"training": {"initial_weights": None}}), depends)
-    if same := next((place for place in known if is_trained(place, wanted)), None):
+    asked = merged(begun, {"training": {"initial_weights": None}})
+    older = training_digest(asked, depends), len(held)
+    # The curve, and what metadata say of errors, depend on these too.
+    depends["validation"] = contents(held)
+    wanted = training_digest(asked, depends)
+    if same := next((place for place in known if is_trained(place, wanted, older)), None):
         if ranks.first:
             print(f"{name}: taken from {same}, whose training has the same settings and data")
             copy_trained(same, path, curve)
@@ -153,39 +164,19 @@ def train_model(
         fresh=first is None,
     )
     trained = result.potential.cpu()
-    if not ranks.first:
-        ranks.leave()
-        return trained
-    with atomic_path(curve) as temporary:
-        pd.DataFrame(result.curve).to_csv(temporary, index=False)
-    metadata = _metadata(name, settings, learned, held, cells, result, mark, where) | {TRAINING_DIGEST: wanted}
+    metadata = _metadata(name, settings, learned, held, cells, zigzag, result, mark, where) | {TRAINING_DIGEST: wanted}
     if first:
         metadata["initial_weights_sha256"] = weights_digest(first)
         # What the first weights know of a teacher, these know of it too.
         teachers = {*metadata.get("teachers", []), *trained.metadata.get("teachers", [])}
         metadata |= {"teachers": sorted(teachers)} if teachers else {}
-    trained.metadata.clear()  # what is left of it is of the weights that the training began with
-    save_model(path, trained, metadata)
+    trained.metadata = metadata  # what was there is of the weights that the training began with
+    if ranks.first:
+        with atomic_path(curve) as temporary:
+            pd.DataFrame(result.curve).to_csv(temporary, index=False)
+        save_model(path, trained)
     ranks.leave()
     return trained
-
-
-def _contents(atoms: Atoms, with_forces: bool, with_stress: bool) -> list[Any]:
-    """All of a structure that a training depends on.
-
-    A teacher's label is named by the teacher: its weights decide the label, whose last digits differ between machines.
-    """
-    name, numbers = atoms.info[keys.STRUCTURE_ID], atoms.numbers.tolist()
-    places = [atoms.cell.array.round(6).tolist(), atoms.positions.round(6).tolist()]
-    if keys.TEACHER in atoms.info:
-        return [name, numbers, *places, atoms.info[keys.TEACHER]]
-    contents = [name, atoms.info[keys.REF_ENERGY], numbers]
-    contents += [atoms.info[key] for key in (keys.REF_ISOLATED,) if key in atoms.info] + places
-    if with_forces:
-        contents.append(atoms.arrays[keys.REF_FORCES].round(6).tolist())
-    if with_stress and keys.REF_STRESS in atoms.info:
-        contents.append(np.round(atoms.info[keys.REF_STRESS], 9).tolist())
-    return contents
 
 
 def learned_from(members: Sequence[str], dataset: Mapping[str, str], settings: TrainingSettings) -> list[str]:
@@ -267,10 +258,22 @@ def _grown(potential: Potential, config: ModelConfig) -> Potential:
     )
 
 
-def _elements(config: ModelConfig, structures: Sequence[Atoms]) -> list[str]:
-    if not isinstance(config.channels, str):
-        return list(config.channels)
+def _elements_of(structures: Sequence[Atoms]) -> list[str]:
     return sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
+
+
+def _check_elements(
+    name: str, known: Sequence[str], splits: Mapping[str, Sequence[str]], by_id: Mapping[str, Atoms]
+) -> None:
+    """Refuse before the training what the network could not be asked about after it."""
+    for part, members in splits.items():
+        for member in members if part != keys.TRAIN else ():
+            strange = sorted(set(by_id[member].get_chemical_symbols()) - set(known)) if member in by_id else []
+            if strange:
+                raise InputError(
+                    f"models.{name}: {member} of the set '{part}' has {strange[0]}, and after this training the network"
+                    f" would know {', '.join(known)} only; train on structures with {strange[0]}, or leave these out"
+                )
 
 
 def _check_one_size(name: str, structures: Sequence[Atoms], sheets: Sequence[Sheet]) -> None:
@@ -304,12 +307,13 @@ def _metadata(
     learned: Sequence[Atoms],
     held: Sequence[Atoms],
     cells: np.ndarray,
+    zigzag: float | None,
     result: Result,
     mark: str,
     device: torch.device,
 ) -> dict[str, Any]:
     final = result.curve[-1]
-    seen = measure(learned)
+    seen = measure(learned, zigzag)
     if settings.augmentation is not None and settings.augmentation.all_directions:
         seen["bond_direction_range"] = [-1.0, 1.0]
     return {

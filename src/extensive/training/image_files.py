@@ -24,6 +24,7 @@ from extensive.models.devices import pick_device
 from extensive.training.augment import Sheet
 from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule
+from extensive.training.fit import choose
 from extensive.training.loop import train
 from extensive.training.settings import TrainingSettings
 from extensive.training.splits import DEVELOPMENT, assign_sets
@@ -34,6 +35,10 @@ DATASET = "images"
 BATCH = 32
 # Images whose last side is no longer than this, and whose first is, have their channels last.
 MOST_CHANNELS = 4
+# Keys of `training` that say nothing about images.
+OF_SHEETS = (
+    *("initial_weights", "only", "exclude", "oversample", "teacher_labels", "target", "stress_weight", "edge_charge_e"),
+)
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,21 @@ def read_labelled_images(path: str | Path) -> LabelledImages:
             for name in ("images", "energies"):
                 if name not in file:
                     raise InputError(f"{path}: no data set '{name}'; images (B, C, H, W) and energies (B,) are needed")
-            images, energies = file["images"][()], np.asarray(file["energies"][()], float)
-            n_atoms = file["n_atoms"][()] if "n_atoms" in file else np.ones(len(energies), int)
+            images, energies = np.asarray(file["images"][()], np.float32), np.asarray(file["energies"][()], float)
+            n_atoms = np.asarray(file["n_atoms"][()], float) if "n_atoms" in file else np.ones(energies.shape)
             unit = file.attrs.get("energy_unit")
     except OSError as error:
         raise InputError(f"{path}: not readable as HDF5 ({' '.join(str(error).split())[:120]})") from error
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: images, energies and n_atoms must be data sets of numbers ({reason})") from error
+    if isinstance(unit, np.ndarray) and unit.size == 1:
+        unit = unit.item()
     if isinstance(unit, bytes):
-        unit = unit.decode()
-    if unit != "eV":
+        unit = unit.decode(errors="replace")
+    if not isinstance(unit, str) or unit != "eV":
         raise InputError(f"{path}: attribute energy_unit is {unit!r}; state it, and it must be 'eV'")
     if images.ndim == 3:
         images = images[:, None]
@@ -72,12 +84,12 @@ def read_labelled_images(path: str | Path) -> LabelledImages:
             f"{path}: images {images.shape}, energies {energies.shape}, n_atoms {n_atoms.shape}; expected"
             " (B, C, H, W) or (B, H, W), (B,) and (B,), with B at least 1"
         )
-    images = images.astype(np.float32)
     for name, values in (("images", images), ("energies", energies)):
         if not np.isfinite(values).all():
             raise InputError(f"{path}: {name} hold NaN or infinity; all must be finite")
-    if (n_atoms < 1).any():
-        raise InputError(f"{path}: n_atoms holds {int(n_atoms.min())}; each is at least 1")
+    wrong = n_atoms[~(np.isfinite(n_atoms) & (n_atoms >= 1) & (np.floor(n_atoms) == n_atoms))]
+    if len(wrong):
+        raise InputError(f"{path}: n_atoms holds {wrong[0]:g}; each is a whole number, at least 1")
     return LabelledImages(images, energies, n_atoms.astype(int), [f"{DATASET}-{i:05d}" for i in range(len(images))])
 
 
@@ -100,16 +112,13 @@ def train_on_images(
     data = read_labelled_images(file)
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
-    _check_fit(name, config, settings, data)
-    if settings.initial_weights is not None or settings.only or settings.exclude or settings.oversample:
-        raise InputError(
-            f"models.{name}.training: initial_weights, only, exclude and oversample are of models of sheets"
-        )
+    check_settings(name, config, settings)
+    _check_fit(name, config, data)
     structures = [Atoms(info={keys.STRUCTURE_ID: i, keys.DATASET: DATASET, keys.SAMPLER: "rattle"}) for i in data.ids]
     sets = assign_sets(structures, {DATASET: DEVELOPMENT}, seed, **splits)
     index = {identity: i for i, identity in enumerate(data.ids)}
     parts = {part: [index[identity] for identity in sets[part]] for part in (keys.TRAIN, keys.VALIDATION, keys.TEST)}
-    learned = parts[keys.TRAIN]
+    learned = parts[keys.TRAIN] = choose(parts[keys.TRAIN], settings.labels, settings.seed)
     if not learned:
         raise InputError(f"{file}: {len(data.ids)} images leave none to train on")
     each = float(np.mean(data.energies[learned] / data.n_atoms[learned]))
@@ -165,17 +174,27 @@ def _sheet(data: LabelledImages, i: int, each: float, pixel_size_A: float) -> Sh
     return Sheet(np.zeros((n, 2)), np.zeros(n, int), cell, float(data.energies[i]) - each * n, image=data.images[i])
 
 
-def _check_fit(name: str, config: ModelConfig, settings: TrainingSettings, data: LabelledImages) -> None:
-    """Raise InputError, naming the key, where network, training and images do not belong together."""
-    channels, height, width = data.images.shape[1:]
+def check_settings(name: str, config: ModelConfig, settings: TrainingSettings) -> None:
+    """Raise InputError, naming the key, for a network or a training that no images have what it needs of."""
     if settings.forces_weight > 0:
         raise InputError(
             f"models.{name}.training.forces_weight: {settings.forces_weight}; images have no forces, set 0"
         )
     if settings.augmentation is not None:
         raise InputError(f"models.{name}.training.augmentation: must be null; what moves atoms cannot move pixels")
+    default = TrainingSettings()
+    for key in OF_SHEETS:
+        value = getattr(settings, key)
+        if value != getattr(default, key):
+            value = list(value) if isinstance(value, tuple) else value
+            raise InputError(f"models.{name}.training.{key}: {value}; of models of sheets only, leave it out")
     if config.pitch_channels:
         raise InputError(f"models.{name}.pitch_channels: true; files of images have no pitch to tell, set false")
+
+
+def _check_fit(name: str, config: ModelConfig, data: LabelledImages) -> None:
+    """Raise InputError, naming the key, where network and images do not belong together."""
+    channels, height, width = data.images.shape[1:]
     if config.image_channels != channels:
         raise InputError(
             f"models.{name}.channels: {config.channels} makes {config.image_channels}; the images have {channels}"

@@ -23,6 +23,8 @@ from extensive.training.optimizers import Muon
 
 # Share of the training lattices that is held back for the curve.
 HELD_BACK = 0.1
+# Fewer energies have no spread, by which they are scaled.
+LEAST_LEARNED = 2
 # Spins that are predicted at once: bounds memory for the largest lattices.
 BATCH_SPINS = 1 << 21
 
@@ -37,6 +39,24 @@ class IsingSettings:
     learning_rate: float = 3e-3
     focus_px: int = 4
     context_px: int = 1
+
+
+def check_lattices(side: int, settings: IsingSettings, count: int | None = None) -> None:
+    """Raise InputError unless tiles fill lattices of this side and, of `count` to train on, enough are learned from."""
+    if side % settings.focus_px:
+        raise InputError(
+            f"training.ising.focus_px: {settings.focus_px}; lattices of side {side} are no whole number of such tiles"
+        )
+    if count is not None and count - held_back_of(count) < LEAST_LEARNED:
+        raise InputError(
+            f"structures.ising: {count} lattices of side {side}; {held_back_of(count)} is held back, and training needs"
+            f" {LEAST_LEARNED} others or more"
+        )
+
+
+def held_back_of(count: int) -> int:
+    """How many of `count` training lattices are held back."""
+    return max(1, int(HELD_BACK * count))
 
 
 def symmetric(spins: Tensor, energies: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -61,18 +81,20 @@ def train_ising(
     """Train on lattices of one size: spins (n, L, L) of +-1, energies (n,) in J; writes the model and its
     curve.
 
-    Raises InputError when the lattices have another side than `settings.length`.
+    Raises InputError when the lattices have another side than `settings.length`, are not whole tiles, or are too few.
     """
     side = lattices["spins"].shape[-1]
     if side != settings.length:
         raise InputError(f"training.ising.length: {settings.length}, but the lattices have a side of {side}")
+    check_lattices(side, settings, len(lattices["spins"]))
     torch.manual_seed(seed)
     config = ModelConfig("ednn", "mlp", pixel_size_A=1.0, focus_px=settings.focus_px, context_px=settings.context_px)
     network = build_model(config)
     spins = torch.as_tensor(lattices["spins"], dtype=torch.float32)
     energies = torch.as_tensor(lattices["energies"], dtype=torch.float64)
-    n_held = max(1, int(HELD_BACK * len(spins)))
-    scale = float(energies[n_held:].std()) / (side // settings.focus_px)
+    n_held = held_back_of(len(spins))
+    # Lattices of one energy have no spread.
+    scale = float(energies[n_held:].std()) / (side // settings.focus_px) or 1.0
     potential = Potential(network, {}, scale)
     # With Adam as long, the median error is ten times this one's.
     optimizer = Muon(network.parameters(), settings.learning_rate)
@@ -113,7 +135,7 @@ def predict_ising(potential: Potential, lattices: Mapping[str, np.ndarray], held
     """
     spins, energies = torch.as_tensor(lattices["spins"]), np.asarray(lattices["energies"])
     if held_back:
-        count = max(1, int(HELD_BACK * len(spins)))
+        count = held_back_of(len(spins))
         spins, energies = spins[:count], energies[:count]
     side = spins.shape[-1]
     return pd.DataFrame(

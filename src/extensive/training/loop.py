@@ -123,7 +123,8 @@ def group_errors(potential: Potential, group: Group, training: bool) -> Errors:
     if group.forces is not None:
         forces = -gradients[0] - group.forces
     if group.strain_gradients is not None:
-        errors = (gradients[-1] - group.strain_gradients) / areas[:, None, None]
+        known = group.strain_gradients  # on the network's device, where strains need not be: see `_to`
+        errors = (gradients[-1].to(known) - known) / areas.to(known)[:, None, None]
         stress = torch.stack([errors[:, 0, 0], errors[:, 1, 1], errors[:, 0, 1]], dim=1)
     return Errors(energies - group.energies, forces, charges, stress)
 

@@ -28,7 +28,8 @@ def count_elements(structures: Sequence[Atoms], elements: Sequence[str]) -> np.n
 
 
 def reference_energies(structures: Sequence[Atoms], elements: Sequence[str]) -> dict[str, float]:
-    """Energies per element (eV): those of free atoms where structures carry them (REF_isolated), else fitted.
+    """Energies (eV) of those `elements` that the structures have: of free atoms where structures carry them
+    (REF_isolated), else fitted. What no structure has, nothing is learned of.
 
     Raises InputError for an element of the structures of which there is no free atom, and for two that differ.
     """
@@ -43,26 +44,33 @@ def reference_energies(structures: Sequence[Atoms], elements: Sequence[str]) -> 
                 raise InputError(f"{name}: a free {symbol} of {energy:.6g} eV, elsewhere of {free[symbol]:.6g} eV")
     if not free:
         return fit_reference_energies(structures, elements)
-    present = np.array(elements)[count_elements(structures, elements).sum(axis=0) > 0]
-    missing = [str(symbol) for symbol in present if symbol not in free]
+    present, _ = _count_present(structures, elements)
+    missing = [symbol for symbol in present if symbol not in free]
     if missing:
         raise InputError(
             f"labels.isolated_atoms: reference: there is no isolated {missing[0]} among {', '.join(sorted(free))}"
         )
-    return {symbol: free.get(symbol, 0.0) for symbol in elements}
+    return {symbol: free[symbol] for symbol in present}
 
 
 def fit_reference_energies(structures: Sequence[Atoms], elements: Sequence[str]) -> dict[str, float]:
-    """Least-squares energies per element (eV), E = sum over elements of n_e E_e, from REF_energy.
+    """Least-squares energies (eV) of those `elements` that the structures have, E = sum of n_e E_e, from REF_energy.
 
     Where the compositions leave a direction open (hBN alone fixes only E_B + E_N), the shortest solution is
     taken. Exact when the energies are additive. Raises InputError without structures.
     """
     if not structures:
         raise InputError("no structures to fit per-element energies to; the training set is empty")
-    counts = count_elements(structures, elements)
+    present, counts = _count_present(structures, elements)
     energies = np.array([atoms.info[keys.REF_ENERGY] for atoms in structures], float)
-    return dict(zip(elements, _least_squares(counts, energies)))
+    return dict(zip(present, _least_squares(counts, energies)))
+
+
+def _count_present(structures: Sequence[Atoms], elements: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Those of the elements that the structures have, and how many atoms of each, (B, E)."""
+    counts = count_elements(structures, elements)
+    there = counts.any(axis=0)
+    return [symbol for symbol, found in zip(elements, there) if found], counts[:, there]
 
 
 def refit_reference_energies(

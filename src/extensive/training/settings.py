@@ -86,6 +86,16 @@ class TrainingSettings:
             raise InputError(f"training.stress_weight: {self.stress_weight}; it must not be negative")
         if self.energy_weight < 0 or self.forces_weight < 0 or self.energy_weight + self.forces_weight == 0:
             raise InputError("training.energy_weight, forces_weight: must not be negative, nor both 0")
+        if self.final_energy_weight is not None and (self.energy_weight == 0) != (self.final_energy_weight == 0):
+            raise InputError(
+                f"training.final_energy_weight: {self.final_energy_weight:g} beside energy_weight"
+                f" {self.energy_weight:g}; one becomes the other by factors, so set both above 0"
+            )
+        if self.augmentation is None and self.forces_weight > 0:
+            raise InputError(
+                f"training.forces_weight: {self.forces_weight:g}; fixed images (augmentation: null) have no forces,"
+                " set 0"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -20,6 +20,8 @@ from extensive.errors import InputError
 DEVELOPMENT = "development"
 # Sets that a data set may be of for a training to be given it; all others are for tests alone.
 LEARNED = (DEVELOPMENT, keys.TRAIN, keys.VALIDATION)
+# Steps that geometries are compared in: of an Angstrom of the cell, and of a period of the places in it.
+STEPS = 100_000
 # Two sets that frames of one development trajectory are on either side of: the papers' correlated test.
 CORRELATED = ({keys.TRAIN, keys.TEST}, {keys.TRAIN, keys.TEACHER_TEST})
 
@@ -145,7 +147,8 @@ def check_honest(splits: Mapping[str, list[str]], structures: Iterable[Atoms]) -
     """Raise InputError unless every structure is in one set, once, and no set has seen another.
 
     No parent is on two sides, except frames of one development trajectory in train and test (the correlated
-    test); no two sets hold the same geometry under different names.
+    test); no two sets hold the same geometry under different names, in another order of its atoms, or with atoms moved
+    by whole periods.
     """
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
     home: dict[str, str] = {}
@@ -161,7 +164,8 @@ def check_honest(splits: Mapping[str, list[str]], structures: Iterable[Atoms]) -
     for member, name in home.items():
         atoms = by_id[member]
         sides[parent_of(atoms)].setdefault(name, member)
-        geometries[_geometry(atoms)].setdefault(name, member)
+        for geometry in _geometries(atoms):
+            geometries[geometry].setdefault(name, member)
     for parent, where in sides.items():
         if len(where) > 1 and set(where) not in CORRELATED:
             raise InputError(f"parent '{parent}' is on several sides: {_places(where)}")
@@ -176,6 +180,18 @@ def _places(where: Mapping[str, str]) -> str:
     return ", ".join(f"{member} in '{name}'" for name, member in sorted(where.items()))
 
 
-def _geometry(atoms: Atoms) -> str:
-    rounded = np.round(np.concatenate([atoms.cell.array, atoms.positions]), 5) + 0.0
-    return hashlib.sha256(atoms.numbers.tobytes() + rounded.tobytes()).hexdigest()
+def _geometries(atoms: Atoms) -> list[bytes]:
+    """Digests of the cell (to 1e-5 Angstrom) and of which element is where in it (to 1e-5 of its periods).
+
+    Neither the order of the atoms nor whole periods matter. There are two roundings, half a step apart: where the last
+    digits of a file put an atom on another side of an edge of one, the other agrees.
+    """
+    places = np.linalg.solve(atoms.cell.complete().T, atoms.positions.T)  # (3, A)
+    digests = []
+    for offset in (0.25, 0.75):
+        cell = np.floor(atoms.cell.array * STEPS + offset).astype(np.int64)
+        rounded = np.floor(places * STEPS + offset).astype(np.int64) % STEPS
+        columns = np.array([*rounded, atoms.numbers])
+        columns = columns[:, np.lexsort(columns)]
+        digests.append(hashlib.sha256(cell.tobytes() + columns.tobytes()).digest())
+    return digests
