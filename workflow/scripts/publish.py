@@ -8,9 +8,7 @@ from logged import logged
 
 with logged(snakemake):
     if not snakemake.params.production:
-        raise InputError(
-            "reference.dft differs from the published labels' settings; publish a run of published.yaml"
-        )
+        raise InputError("reference.dft differs from the published labels' settings; publish a run of published.yaml")
     params = snakemake.params
     for path in publish(Path("results") / params.run, params.published, params.page, params.left_out):
         print(path)
