@@ -198,6 +198,9 @@ def test_the_figure_shows_errors_against_cost():
         "energy, of-my-own",
         "energy and forces, of-my-own",
     ]
+    energies_alone = figure.draw(timings, accuracy.assign(**{keys.FORCES_COLUMN: np.nan}))
+    titles = [panel.get_title(loc="left") for panel in energies_alone.figure.axes]
+    assert titles == [f"energy, {keys.INDEPENDENT_MD}", f"energy, {keys.TEST}"]
 
 
 def test_what_is_missing_is_named(monkeypatch):

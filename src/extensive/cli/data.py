@@ -123,6 +123,7 @@ def label(
     labelled, failures = label_chunk(members, finished, progress=sys.stderr.isatty())
     failed = out.with_name(out.name + ".failed.csv")
     write_structures(out, labelled)
+    failed.unlink(missing_ok=True)  # an earlier attempt's
     if failures:
         write_failures(failed, failures)
         raise InputError(

@@ -73,7 +73,8 @@ def marks(timings: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
         for name in sets:
             known = errors[errors["set"] == name].set_index("method")[column].rename("error").reset_index()
             found = own[["method", "n_atoms", "microseconds_per_atom"]].merge(known, on="method")
-            parts.append(found.assign(evaluation=evaluation, set=name))
+            # Labels without forces have no errors of them.
+            parts.append(found.dropna(subset="error").assign(evaluation=evaluation, set=name))
     columns = ["set", "evaluation", "method", "n_atoms", "microseconds_per_atom", "error"]
     return pd.concat(parts, ignore_index=True)[columns]
 
@@ -88,7 +89,7 @@ def common_size(timings: pd.DataFrame) -> int | None:
 
 @styled
 def draw(timings: pd.DataFrame, accuracy: pd.DataFrame) -> Drawing:
-    """A row of panels for each set, energies left, forces right; a colour and a marker for each method.
+    """A row of panels for each set, energies left, forces, where labels have any, right; a mark for each method.
 
     Large marks are of the common size, small ones of the others. The line joins what nothing is both cheaper and
     better than, at the common size.
@@ -96,11 +97,12 @@ def draw(timings: pd.DataFrame, accuracy: pd.DataFrame) -> Drawing:
     table, size = marks(timings, accuracy), common_size(timings)
     sets, methods = list(table["set"].unique()), list(dict.fromkeys(table["method"]))
     figure = new_figure(DOUBLE_IN, 0.7 + 2.35 * len(sets))
-    panels = figure.subplots(len(sets), len(EVALUATIONS), squeeze=False)
+    evaluations = {name: value for name, value in EVALUATIONS.items() if name in set(table["evaluation"])}
+    panels = figure.subplots(len(sets), len(evaluations), squeeze=False)
     styles = _styles(methods)
     letters = iter("abcdefgh")
     for row, name in zip(panels, sets):
-        for axes, (evaluation, (_, title)) in zip(row, EVALUATIONS.items()):
+        for axes, (evaluation, (_, title)) in zip(row, evaluations.items()):
             part = table[(table["set"] == name) & (table["evaluation"] == evaluation)]
             _panel(axes, part, styles, size)
             axes.set_ylabel(title)
