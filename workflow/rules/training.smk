@@ -2,6 +2,7 @@
 
 from extensive.config import plan, trainings
 from extensive.training.cells import check_cells
+from extensive.training.recipe import check_recipe
 
 MODELS = {name: model for name, model in config["models"].items() if model["images"] is None}
 # Networks of users' own images; see rule train_images.
@@ -27,6 +28,8 @@ try:
     VARIANTS = {member.model: entry for member, entry in STUDIES.items()}
     for name, model in {**MODELS, **VARIANTS}.items():
         check_patterns(name, model["training"], SET_OF)
+    for name, model in MODELS.items():
+        check_recipe(name, model)
     check_cells(config, MODELS)
     check_cells(config, VARIANTS, tested=False)
 except InputError as error:

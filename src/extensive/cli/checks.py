@@ -97,6 +97,7 @@ def _check_networks(models: dict[str, Any]) -> None:
     """Build the network of each of `models` (entries by name), those that are alike once."""
     from extensive.models import ModelConfig, build_model
     from extensive.training.image_files import check_settings
+    from extensive.training.recipe import check_recipe
     from extensive.training.settings import TrainingSettings
 
     built = set()
@@ -109,7 +110,9 @@ def _check_networks(models: dict[str, Any]) -> None:
         except InputError as error:
             raise InputError(f"models.{name}: {error}") from None
         built.add(network)
-        if model["images"] is not None:
+        if model["images"] is None:
+            check_recipe(name, model)
+        else:
             check_settings(name, network, settings)
 
 

@@ -27,6 +27,7 @@ from extensive.training.checkpoint import stamp
 from extensive.training.data import ShapeRule, attach_images, make_sheets
 from extensive.training.loop import Result, train
 from extensive.training.ranks import Ranks
+from extensive.training.recipe import check_recipe
 from extensive.training.reference_energies import reference_energies, refit_reference_energies
 from extensive.training.reuse import (
     TRAINING_DIGEST,
@@ -67,22 +68,8 @@ def train_model(
     """
     config = ModelConfig.from_dict(dict(model), source=f"models.{name}")
     settings = TrainingSettings.from_dict(model["training"])
-    turns = settings.augmentation is not None and settings.augmentation.rotates
-    if settings.edge_charge_e and config.readout != "charge-equilibration":
-        raise InputError(
-            f"models.{name}: training.edge_charge_e is for readout charge-equilibration, not {config.readout}"
-        )
-    if turns and (config.network, config.form) != ("ednn", "convolutional"):
-        raise InputError(
-            f"models.{name}: training.augmentation.rotation_deg needs an ednn with tile_network: convolutional;"
-            " images of a fixed size or of whole tiles cannot be rotated"
-        )
+    check_recipe(name, {**config.to_dict(), "training": settings.to_dict()})
     with_stress = settings.stress_weight > 0
-    if with_stress and (config.network, config.form) != ("ednn", "convolutional"):
-        raise InputError(
-            f"models.{name}: training.stress_weight needs an ednn with tile_network: convolutional;"
-            " others know no strain"
-        )
     by_id = {atoms.info[keys.STRUCTURE_ID]: atoms for atoms in structures}
     missing = [member for part in FITTED for member in splits[part] if member not in by_id]
     if missing:
