@@ -95,10 +95,21 @@ def test_one_crystal_is_compared_over_its_cells():
             atoms.info[keys.REF_RECORD] = json.dumps({"kpoints_irreducible": 8})
     other = {name: [(atoms, energy + 0.001 * len(atoms) * (len(atoms) == 50)) for atoms, energy in members]
              for name, members in labelled.items()}  # fmt: skip
+    few = {name: members[:4] for name, members in labelled.items()}
+    assert quantities.cells_table(few, few)["n_atoms"].tolist() == [60, 50, 56, 120] * 2
     rows = quantities.cells_table(labelled, other)
     assert tuple(rows) == quantities.CELLS_COLUMNS
     assert rows["dft_meV_per_atom"].abs().max() < 1e-9
     assert rows[rows["network_meV_per_atom"] > 0.5]["cell"].tolist() == ["hexagonal 5x5"] * 2
+
+
+def test_cells_that_are_too_large_are_left_out():
+    few = physics.systems(LATTICE_CONSTANTS_A, most_atoms=120)
+    for name in physics.CRYSTALS:
+        assert [len(atoms) for atoms in few[name]] == [60, 50, 56, 120]
+        assert physics.largest(name, 120) == (10, 3)
+        assert physics.largest(name) == (15, 6)
+    assert {name: len(few[name]) for name in physics.RELAXED} == {name: len(SHEETS[name]) for name in physics.RELAXED}
 
 
 @pytest.fixture

@@ -301,6 +301,7 @@ rule physics_network:
         model=lambda wildcards, input: input.model[0],
         lattice_constants=config["structures"]["lattice_constants_A"],
         largest_force=PHYSICS["network_force_eV_per_A"],
+        most_atoms=PHYSICS["cells_most_atoms"],
     message:
         "Sheets of the physics table, relaxed by {params.model}"
     script:
@@ -324,7 +325,11 @@ rule physics_labels:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=growing(lambda wildcards: plan.cell_memory_MB(config, physics.largest(wildcards.system), 1)),
+        mem_mb=growing(
+            lambda wildcards: plan.cell_memory_MB(
+                config, physics.largest(wildcards.system, PHYSICS["cells_most_atoms"]), 1
+            )
+        ),
         runtime=growing(240),
     params:
         dft=config["reference"]["dft"],

@@ -12,7 +12,8 @@ from logged import logged
 with logged(snakemake):
     calculator = Calculator(snakemake.params.model)
     found = []
-    for name, members in physics.systems(snakemake.params.lattice_constants).items():
+    params = snakemake.params
+    for name, members in physics.systems(params.lattice_constants, most_atoms=params.most_atoms).items():
         for atoms in members:
             # Cells of four atoms are laid out as large as the others, on the same pixels.
             copies = int(np.prod(physics.SUPERCELL)) if name in (*physics.SCANS, *physics.COHERENT) else 1

@@ -130,11 +130,14 @@ def table(dft: Energies, network: Energies, lattice_constants: Mapping[str, floa
 
 
 def cells_table(dft: Energies, network: Energies) -> pd.DataFrame:
-    """One row (CELLS_COLUMNS) for each cell of each crystal: energies per atom less those of the first cell."""
+    """One row (CELLS_COLUMNS) for each cell of each crystal: energies per atom less those of the first cell.
+
+    The largest of CELLS may be left out.
+    """
     rows = []
     for name in CRYSTALS:
         first = [_per_atom(energies[name][0]) for energies in (dft, network)]
-        for (cell, size), labelled, predicted in zip(CELLS, dft[name], network[name], strict=True):
+        for (cell, size), labelled, predicted in zip(CELLS, dft[name], network[name], strict=False):
             shape = cell if isinstance(cell, str) else "chiral " + " ".join(map(str, cell["chiral"]))
             less = [1000.0 * (_per_atom(member) - reference) for member, reference in zip((labelled, predicted), first)]
             kpoints = record_of(labelled[0])["kpoints_irreducible"]

@@ -5,12 +5,14 @@ cells of all sizes sample the same states, which the crystals in cells of all sh
 interface are to be relaxed at the cell that they have.
 """
 
+import math
+
 import numpy as np
 from ase import Atoms
 
 from extensive import keys
 from extensive.structures import defects, lattices, pores
-from extensive.structures.cells import RECTANGULAR, Cell
+from extensive.structures.cells import RECTANGULAR, Cell, atoms_in
 from extensive.structures.lattices import bond_cutoff
 
 # Rectangular cells of four atoms along x and y that hold a defect or the interface.
@@ -40,8 +42,17 @@ NETWORK_ENERGY = "network_energy"  # eV
 SYSTEMS = (*SCANS, *COHERENT, *RELAXED, *CRYSTALS)
 
 
-def systems(lattice_constants: dict[str, float], seed: int = 0) -> dict[str, list[Atoms]]:
-    """All sheets by name (SYSTEMS), without labels; `lattice_constants` (A) of graphene and hbn."""
+def cells_of(most_atoms: float = math.inf) -> list[tuple[Cell, tuple[int, int]]]:
+    """Those of CELLS that have so many atoms at most."""
+    return [(cell, size) for cell, size in CELLS if atoms_in(size, cell) <= most_atoms]
+
+
+def systems(lattice_constants: dict[str, float], seed: int = 0, most_atoms: float = math.inf) -> dict[str, list[Atoms]]:
+    """All sheets by name (SYSTEMS), without labels; `lattice_constants` (A) of graphene and hbn.
+
+    Crystals in cells of more than `most_atoms` are left out.
+    """
+    cells = cells_of(most_atoms)
     graphene, hbn = lattice_constants["graphene"], lattice_constants["hbn"]
     mean = (graphene + hbn) / 2
     found = {
@@ -49,8 +60,8 @@ def systems(lattice_constants: dict[str, float], seed: int = 0) -> dict[str, lis
         "hbn-lattice": [lattices.hbn((1, 1), hbn * (1 + strain)) for strain in STRAINS],
         "graphene-coherent": [lattices.graphene((1, 1), mean)],
         "hbn-coherent": [lattices.hbn((1, 1), mean)],
-        "graphene-cells": [lattices.laid_along_x(lattices.graphene(size, graphene, cell)) for cell, size in CELLS],
-        "hbn-cells": [lattices.laid_along_x(lattices.hbn(size, hbn, cell)) for cell, size in CELLS],
+        "graphene-cells": [lattices.laid_along_x(lattices.graphene(size, graphene, cell)) for cell, size in cells],
+        "hbn-cells": [lattices.laid_along_x(lattices.hbn(size, hbn, cell)) for cell, size in cells],
     }
     rng = np.random.default_rng(seed)
     sheet, other = lattices.graphene(SUPERCELL, graphene), lattices.hbn(SUPERCELL, hbn)
@@ -67,7 +78,7 @@ def systems(lattice_constants: dict[str, float], seed: int = 0) -> dict[str, lis
         found[name] = [start]
     for name, members in found.items():
         for index, atoms in enumerate(members):
-            supercell = CELLS[index][1] if name in CRYSTALS else largest(name)
+            supercell = cells[index][1] if name in CRYSTALS else largest(name)
             atoms.positions = np.round(atoms.positions, 6)
             atoms.info = {
                 keys.STRUCTURE_ID: f"physics-{name}-{index}",
@@ -80,11 +91,11 @@ def systems(lattice_constants: dict[str, float], seed: int = 0) -> dict[str, lis
     return {name: found[name] for name in SYSTEMS}
 
 
-def largest(name: str) -> tuple[int, int]:
-    """The supercell with the most atoms among the sheets of one system."""
+def largest(name: str, most_atoms: float = math.inf) -> tuple[int, int]:
+    """The supercell with the most atoms among the sheets of one system, as `systems` has it."""
     if name in (*SCANS, *COHERENT):
         return (1, 1)
-    return CELLS[-1][1] if name in CRYSTALS else SUPERCELL
+    return cells_of(most_atoms)[-1][1] if name in CRYSTALS else SUPERCELL
 
 
 def system_of(atoms: Atoms) -> str:
