@@ -10,15 +10,16 @@ SNAKEMAKE = .venv/bin/snakemake --configfile $(CONFIG) --cores $(CORES)
 SIDE_BY_SIDE = -n $(CORES)
 export OMP_NUM_THREADS ?= 1
 
-# A run that was killed leaves Snakemake's lock behind. Holding a lock of our own, which dies with its process, shows that
-# no other `make run` is at work here, so that Snakemake's may be taken away.
+# A run that was killed leaves Snakemake's lock behind, and results/run.begun. Holding a lock of our own, which dies with its
+# process, shows that no other `make run` is at work here. Where an earlier one has not ended, Snakemake's lock is its.
 run:
-	@echo "make run: sets up .venv, then runs $(CONFIG); the default preset takes about 35 minutes on 2 cores"
+	@echo "make run: sets up .venv, then runs $(CONFIG); the default preset takes about 35 minutes on 2 cores and 13 GB of memory"
 	envs/setup.sh run
 	@mkdir -p results
-	@flock --nonblock --conflict-exit-code 75 results/run.lock sh -c '$(SNAKEMAKE) --quiet all --unlock && $(SNAKEMAKE)' \
+	@flock --nonblock --conflict-exit-code 75 results/run.lock sh -c '{ [ ! -e results/run.begun ] || $(SNAKEMAKE) --quiet all --unlock; } \
+	        && touch results/run.begun && { $(SNAKEMAKE); status=$$?; rm -f results/run.begun; exit $$status; }' \
 	    || { [ $$? -ne 75 ] || echo "make run: another run is at work in this folder" >&2; exit 1; }
-	$(SNAKEMAKE) --report results/$$(.venv/bin/python -c "import yaml; print(yaml.safe_load(open('$(CONFIG)'))['run'])")/report.html
+	$(SNAKEMAKE) --report results/$$(.venv/bin/python -c "from extensive.config import load_config; print(load_config('$(CONFIG)')['run'])")/report.html
 
 smoke:
 	$(MAKE) run CONFIG=config/smoke.yaml

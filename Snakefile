@@ -2,7 +2,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.20")
 
 
 # A preset named on the command line replaces the default one instead of being merged into it.

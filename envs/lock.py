@@ -65,6 +65,9 @@ def main() -> None:
     parser.add_argument("--channels", default="https://conda.anaconda.org")
     options = parser.parse_args()
     for file in options.files:
+        if any(isinstance(entry, dict) for entry in yaml.safe_load(file.read_text())["dependencies"]):
+            print(f"{file}: left out; what pip installs beside conda cannot be pinned so")
+            continue
         lock = file.with_suffix(f".{PLATFORM}.pin.txt")
         records = solve_file(file, options.channels)
         lock.write_text(explicit(records))

@@ -92,6 +92,8 @@ fi
 say "installing Python packages ($extras); the first time takes a few minutes"
 mpi=no
 [ "$purpose" = test ] && find_mpi && mpi=yes
+# First what comes without GPAW: what of that has to be built is C.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint envs/pypi.lock --editable ".[workflow]"
 # GPAW's sources are C++ for a plain compiler; an MPI wrapper, where there is one, is found by GPAW itself.
 if ! command -v mpic++ >/dev/null 2>&1; then
     export CC=g++ CXX=g++

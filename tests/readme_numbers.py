@@ -119,7 +119,10 @@ TIED = [
             forces("ednn-fast", "test"),
         ],
     ),
-    ("about {} minutes on 2 cores\nmake test", [noted("minutes of `make run`")]),
+    (
+        "about {} minutes on 2 cores, with {} GB of memory\nmake test",
+        [noted("minutes of `make run`"), noted("GB, a label of 60 atoms")],
+    ),
     ("about {} hours on 2 cores; can be stopped", [noted("hours of `config/published.yaml` on two cores")]),
     ("Networks are trained anew, the EDNN for about {} minutes", [noted("minutes on one core (78 samples a second)")]),
     ("The published EDNN learned from {} structures a second", [described("ednn")["samples_per_second"]]),

@@ -23,6 +23,6 @@ echo "\$status" >"$job.exit.part" && mv "$job.exit.part" "$job.exit"
 exit "\$status"
 JOB
 # shellcheck disable=SC2086
-number=$(qsub -V -N "$rule" -l $resources -j oe -o "$folder/$rule.log" ${PBS_OPTIONS:-} "$job")
+number=$(qsub -V -N "$rule" -l $resources -j oe -o "$job.log" ${PBS_OPTIONS:-} "$job")
 echo "$job.exit" >"$folder/$number.job"
 echo "$number"

@@ -1,10 +1,14 @@
 """What all stages share: the checked configuration, the run's folder, and the code that a stage depends on."""
 
+import math
 import os
 import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
+# Results, the archive and profiles are named from here.
+if Path.cwd().resolve() != ROOT.resolve():
+    raise WorkflowError(f"the working directory is {Path.cwd()}; start snakemake in {ROOT}")
 # The package is used from the source tree, also where it is not installed (a conda environment on a node).
 sys.path.insert(0, str(ROOT / "src"))
 # Scripts are processes of their own and inherit it.

@@ -71,6 +71,7 @@ use rule label_chunk as label_chunk_mpi with:
         mem_mb=growing(lambda wildcards: plan.label_memory_MB(config, wildcards.dataset)),
         runtime=growing(lambda wildcards: plan.minutes(plan.chunk_seconds(config, wildcards.dataset))),
         tasks=MPI_RANKS,
+        nodes=1,  # ranks share a temporary folder, which may be a node's own
         mpi="mpirun",
     message:
         "Labels of {wildcards.dataset}, chunk {wildcards.chunk}, several processes each"
@@ -226,7 +227,11 @@ rule audit:
         "../../envs/dft.yaml"
     threads: 1
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(
+            lambda wildcards: plan.cell_memory_MB(
+                config, [math.ceil(LABELS["audit_largest_atoms"] / 4), 1], 1
+            )
+        ),
         runtime=growing(120),
     params:
         dft=config["reference"]["dft"],

@@ -85,6 +85,7 @@ use rule timing_dft as timing_dft_mpi with:
             lambda wildcards: plan.minutes(plan.timing_dft_seconds(config, cells_of(wildcards), MPI_RANKS))
         ),
         tasks=MPI_RANKS,
+        nodes=1,  # ranks share a temporary folder, which may be a node's own
         mpi="mpirun",
     params:
         dft=config["reference"]["dft"],

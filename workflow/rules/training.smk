@@ -170,7 +170,7 @@ rule train_images:
         TORCH_ENV
     threads: config["training"]["threads"]
     resources:
-        mem_mb=growing(6000),
+        mem_mb=lambda wildcards, input, attempt: attempt * math.ceil(3000 + 3 * input.size_mb),
         runtime=growing(
             lambda wildcards: plan.minutes(plan.training_seconds(config["models"][wildcards.model], config))
         ),
