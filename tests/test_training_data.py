@@ -93,6 +93,19 @@ def test_one_sheet_in_two_sets_is_found_in_any_order_and_in_any_cells(shift):
                 two_sets(original, order, cells)
 
 
+def test_copies_of_a_sheet_go_where_the_first_is():
+    """A restarted run of dynamics leaves some; another index would put them into another set."""
+    sheets = [sheet(index) for index in range(20)]
+    alone = assign_sets(sheets, {sheets[0].info[keys.DATASET]: "development"}, 0)
+    copies = [atoms.copy() for atoms in sheets]
+    for index, copy in enumerate(copies):
+        copy.info[keys.STRUCTURE_ID] = copy.info[keys.PARENT] = f"{copy.info[keys.DATASET]}-{90 - index:05d}"
+    sets = assign_sets([*sheets, *copies], {sheets[0].info[keys.DATASET]: "development"}, 0)
+    check_honest(sets, [*sheets, *copies])
+    assert {name: 2 * len(members) for name, members in alone.items()} == {name: len(m) for name, m in sets.items()}
+    assert all(set(members) <= set(sets[name]) for name, members in alone.items())
+
+
 @pytest.mark.parametrize(
     "change",
     [

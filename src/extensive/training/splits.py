@@ -37,7 +37,8 @@ def assign_sets(
 
     In every run of `block` consecutive indices of a development data set, one structure (drawn by a hash of
     seed, data set and block) is test and another is validation: random, spread evenly over the data sets, and
-    unchanged for every structure already there when the archive grows. Pristine sheets are always trained on.
+    unchanged for every structure already there when the archive grows. A copy of a sheet, as a restarted run of
+    dynamics leaves, goes where the first is. Pristine sheets are always trained on.
     Frames of a development trajectory go alternately to train and (every `md_test_every`-th) to test, never
     to validation: that is the correlated test of the papers. All other data sets go to the set that they name as a
     whole, which may be one of these three.
@@ -50,6 +51,7 @@ def assign_sets(
         raise InputError(f"training.splits.md_test_every: {md_test_every}; must be 2 or more")
     sets: dict[str, list[str]] = {name: [] for name in keys.SETS}
     trajectories: dict[str, list[str]] = defaultdict(list)
+    homes: dict[bytes, str] = {}  # set of each geometry that was met
     for atoms in structures:
         name, dataset = atoms.info[keys.STRUCTURE_ID], atoms.info[keys.DATASET]
         belongs = set_of_dataset.get(dataset)
@@ -65,7 +67,11 @@ def assign_sets(
         elif atoms.info[keys.SAMPLER] == "pristine":
             sets[keys.TRAIN].append(name)
         else:
-            sets[_development_set(name, dataset, seed, block)].append(name)
+            found = _geometries(atoms)
+            part = next((homes[each] for each in found if each in homes), None)
+            part = part or _development_set(name, dataset, seed, block)
+            homes.update(dict.fromkeys(found, part))
+            sets[part].append(name)
     for frames in trajectories.values():
         for index, name in enumerate(sorted(frames)):
             sets[keys.TEST if index % md_test_every == md_test_every - 1 else keys.TRAIN].append(name)
