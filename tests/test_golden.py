@@ -16,6 +16,7 @@ from ase import Atoms
 from extensive import keys
 from extensive.config import load_config
 from extensive.config.trainings import Member
+from extensive.evaluation import physics as quantities
 from extensive.evaluation import studies
 from extensive.evaluation.claims import claims_table, seeds_table, write_claims
 from extensive.evaluation.predict import predict
@@ -25,8 +26,12 @@ from extensive.evaluation.tables import errors
 from extensive.figures import style
 from extensive.io import read_json, read_structures, write_json
 from extensive.models import load_model
+from extensive.reference.archive import Archive
 from extensive.reference.cost import cost_table, labels_table
 from extensive.reference.lennard_jones import label_dimer
+from extensive.reference.relaxation import most_relaxed
+from extensive.reference.settings import DFTSettings
+from extensive.structures import physics
 from extensive.structures.dimers import generate_dimers
 from extensive.structures.ising import generate_ising
 from extensive.timing.fits import fit_exponents
@@ -46,6 +51,7 @@ MODEL_SYSTEMS = [name for name in WITH_WEIGHTS if name not in SHEETS]
 # What was measured or trained and not kept: nothing published says it again.
 MEASURED = {
     *("tables/audit.csv", "tables/label-failures.csv", "tables/teachers.csv"),  # calculations, labels by networks
+    *("tables/physics.csv", "tables/cells.csv"),  # of which what DFT says is held to its labels
     *(f"timings/{name}.csv" for name in ("dft", "dft-mpi", "networks", "sheet")),
 }
 # Drawn from images and networks, not from tables; tests/test_figure_data.py has their numbers.
@@ -205,6 +211,25 @@ def test_costs_and_versions_follow_from_the_published_labels(labels):
     pd.testing.assert_frame_equal(
         again, versions[versions["used_for"] != "workflow"].reset_index(drop=True), check_dtype=False
     )
+
+
+def test_the_table_of_physics_follows_from_archived_labels(config):
+    """What DFT says; the network's own column is of sheets that it has relaxed."""
+    settings, archive = DFTSettings.from_config(config["reference"]["dft"]), Archive(PUBLISHED / "labels")
+    archive.refresh()
+    constants, published = config["structures"]["lattice_constants_A"], pd.read_csv(TABLES / "physics.csv")
+    sheets = physics.systems(constants, most_atoms=config["reference"]["physics"]["cells_most_atoms"])
+    energies = {}
+    for name, members in sheets.items():
+        if name in physics.RELAXED:
+            steps = [atoms for atoms in archive.dataset("physics") if physics.system_of(atoms) == name]
+            members = [most_relaxed(steps)]
+        found = [archive.find(atoms, settings, []) for atoms in members]
+        energies[name] = [(atoms, atoms.info[keys.REF_ENERGY]) for atoms in found]
+    again = quantities.table(energies, energies, constants)
+    assert again["dft"].tolist() == pytest.approx(published["dft"].tolist(), rel=1e-5)
+    cells = quantities.cells_table(energies, energies)["dft_meV_per_atom"]
+    assert cells.tolist() == pytest.approx(pd.read_csv(TABLES / "cells.csv")["dft_meV_per_atom"].tolist(), abs=1e-4)
 
 
 def tables_of(config: dict) -> dict[str, dict[str, str]]:
