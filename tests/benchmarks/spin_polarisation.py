@@ -33,6 +33,7 @@ def polarised(atoms: Atoms, settings: DFTSettings) -> tuple[float, np.ndarray, f
         calculator.create_new_calculation(sheet)
         iterations = iterate(calculator)
         calculator.dft.calculate_energy()
+        calculator.dft.magmoms()  # GPAW's own loop does so too
         forces = np.array(calculator.get_forces(sheet))
         energy = calculator.get_potential_energy(sheet, force_consistent=True)
     return energy, forces, calculator.get_magnetic_moment(sheet), iterations

@@ -6,12 +6,15 @@ of a format comes before what the name says.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import re
 import zlib
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import BinaryIO
 
+import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
@@ -20,7 +23,9 @@ from extensive.errors import InputError
 from extensive.io import note, read_structures
 
 EXTENDED_XYZ = (".extxyz", ".xyz", ".extxyz.gz", ".xyz.gz")
-HEAD_BYTES = 20_000
+JSON = (".json", ".json.gz")
+# Enough for both lines of elements of an XDATCAR that lists thousands of atoms one by one.
+HEAD_BYTES = 200_000
 LAMMPS_DATA, LAMMPS_DUMP, XYZ = "lammps-data", "lammps-dump-text", "extxyz"
 # Styles of LAMMPS's atoms that ASE reads, by how many columns a line has before x: id, type and so on.
 LAMMPS_STYLES = {2: "atomic", 3: "charge", 4: "full"}
@@ -63,20 +68,25 @@ def format_of(path: Path) -> str | None:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if head.startswith(b"- of Ulm"):
         return "traj"
-    text = head.decode("utf-8", errors="replace")
+    if head.startswith(b"SQLite format 3"):
+        return "db"
+    text = head.decode("utf-8-sig", errors="replace")
     lines = text.splitlines()
     if not lines or "\0" in text:
         return None
-    if lines[0].startswith("ITEM: TIMESTEP"):
+    if lines[0].startswith("ITEM: "):
         return LAMMPS_DUMP
     if re.search(r"^\s*\d+\s+atoms\s*$", text, re.M) and re.search(r"\bxlo\s+xhi\b", text):
         return LAMMPS_DATA
     if re.search(r"^_cell_length_a\b", text, re.M):
         return "cif"
-    if lines[0].strip().isdigit() and len(lines) > 1:
-        return XYZ
+    if re.search(r"^[ \t]*Direct configuration=", text, re.M):
+        return "vasp-xdatcar"
+    # Before XYZ, since the title may be a number; no line of an atom in XYZ is three numbers.
     if len(lines) > 6 and _numbers(lines[1]) == 1 and all(_numbers(line) == 3 for line in lines[2:5]):
         return "vasp"
+    if lines[0].strip().isdigit() and len(lines) > 1:
+        return XYZ
     return None
 
 
@@ -100,13 +110,32 @@ def _read_as(path: Path, form: str | None) -> list[Atoms] | Atoms:
         return _lammps_data(path)
     if form == LAMMPS_DUMP:
         return _lammps_dump(path)
-    return ase.io.read(path, index=":", format=form)
+    if form == "db" or (form is None and path.name.endswith(JSON)):
+        return _database(path if form else StringIO(_content(path).decode()), form or "json")
+    # ASE stops at a byte-order mark that opens a CIF.
+    source = BytesIO(_content(path)) if form == "cif" else path
+    return ase.io.read(source, index=":", format=form, do_not_split_by_at_sign=True)
+
+
+def _content(path: Path) -> bytes:
+    """All of a file, without the byte-order mark that editors put first."""
+    with _opened(path) as stream:
+        return stream.read().removeprefix(codecs.BOM_UTF8)
+
+
+def _database(source: Path | StringIO, kind: str) -> list[Atoms]:
+    """All rows of an ASE database; their key-value pairs, which ASE's own reader leaves out, are in `info`."""
+    structures = []
+    with ase.db.connect(source, type=kind, serial=True) as database:
+        for row in database.select():
+            structures.append(row.toatoms())
+            structures[-1].info.update(row.key_value_pairs)
+    return structures
 
 
 def _lammps_data(path: Path) -> Atoms:
     """A LAMMPS data file, its elements by their masses."""
-    with _opened(path) as stream:
-        text = stream.read().decode("utf-8", errors="replace")
+    text = _content(path).decode("utf-8", errors="replace")
     reader = f"ase.io.read({path.name!r}, format='lammps-data', Z_of_type={{1: 5, 2: 7}})"
     convert = f"convert it: {reader}.write('sheet.extxyz')"
     if not re.search(r"^\s*Masses\b", text, re.M):
@@ -119,22 +148,24 @@ def _lammps_data(path: Path) -> Atoms:
         columns = len(section.group(2).split("#")[0].split())
         # Three of position, and three whole numbers of periodic images where they are.
         style = LAMMPS_STYLES.get(columns - 3, LAMMPS_STYLES.get(columns - 6, "atomic"))
-    atoms = ase.io.read(path, format=LAMMPS_DATA, atom_style=style)
+    atoms = ase.io.read(path, format=LAMMPS_DATA, atom_style=style, do_not_split_by_at_sign=True)
     if "type" in atoms.arrays and not atoms.numbers.all():
         raise InputError(f"{path}: a mass that is no element's; {convert}")
     return atoms
 
 
 def _lammps_dump(path: Path) -> list[Atoms]:
-    """A LAMMPS dump, whose energy of 0 is ASE's and no label."""
+    """A LAMMPS dump in the units that it states (metal if none), whose energy of 0 is ASE's and no label."""
     with _opened(path) as stream:
+        stated = stream.readline().strip() == b"ITEM: UNITS"
+        units = stream.readline().decode(errors="replace").strip() if stated else "metal"
         columns = next((line for line in stream if line.startswith(b"ITEM: ATOMS")), b"").decode(errors="replace")
     if " element" not in columns:
         raise InputError(
             f"{path}: a LAMMPS dump without elements ({columns.strip()[:60]!r}); write it with `dump ... element` and"
             " `dump_modify ... element B N`"
         )
-    structures = ase.io.read(path, index=":", format=LAMMPS_DUMP)
+    structures = ase.io.read(path, index=":", format=LAMMPS_DUMP, do_not_split_by_at_sign=True, units=units)
     for atoms in structures:
         if atoms.calc is not None:
             atoms.calc.results.pop("energy", None)
