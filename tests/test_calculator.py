@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from own_models import CNN, rattled, write_model
 
 from extensive import Calculator
 from extensive.errors import InputError
+from extensive.inference.calculator import find_model
 from extensive.models import load_model
 from extensive.structures.frame import bonds
 
@@ -270,3 +272,27 @@ def test_models_that_are_none_are_refused(model, ensemble, tmp_path):
         Calculator(model, dtype="float16")
     with pytest.raises(InputError, match="one model has no spread"):
         Calculator(model, device="cpu").uncertainty(rattled())
+
+
+def test_unknown_and_late_options_are_refused_by_name(model, tmp_path):
+    with pytest.raises(InputError, match="unknown option 'extrapolat'; known: model, device, dtype, extrapolate, symm"):
+        Calculator(model, device="cpu", extrapolat=True)
+    atoms = rattled()
+    calculator = Calculator(model, device="cpu", label="mine", directory=str(tmp_path), atoms=atoms)
+    assert atoms.calc is calculator
+    assert calculator.set() == {}
+    with pytest.raises(
+        InputError, match=r"'symmetric' cannot be changed; make another: Calculator\(..., symmetric=...\)"
+    ):
+        calculator.set(symmetric=True)
+    with pytest.raises(InputError, match="unknown option 'symetric'"):
+        calculator.set(symetric=True)
+
+
+def test_published_models_without_weights_are_not_offered(model, tmp_path, monkeypatch):
+    for name in ("whole.json", "whole.pt", "bare.json", "whole-rounding.json"):
+        (tmp_path / name).write_bytes(model.with_suffix(Path(name).suffix).read_bytes())
+    monkeypatch.setattr("extensive.inference.calculator.model_folders", lambda: [tmp_path])
+    assert find_model("whole") == tmp_path / "whole"
+    with pytest.raises(InputError, match=r"bare: no such model.* \(whole\)$"):
+        find_model("bare")

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 from own_models import rattled, write_model
 
 from extensive import keys
@@ -105,6 +106,46 @@ def test_an_ensemble_gives_its_spread(model, tmp_path):
     assert ase.io.read(tmp_path / "out.extxyz").info["energy_uncertainty"] > 0
 
 
+@pytest.mark.parametrize(
+    ("last", "says"), [("good", "2 24 atoms"), ("rippled", "structure 2"), ("label", "frame 3: REF_energy")]
+)
+def test_frames_are_counted_as_in_the_file(model, tmp_path, capsys, last, says):
+    sheet = rattled()
+    if last == "rippled":
+        sheet.positions[::2, 2] += 1.0
+    if last == "label":
+        sheet.info["REF_energy"] = "none"
+    ase.io.write(tmp_path / "in.extxyz", [Atoms("C", cell=[9, 9, 9]), rattled(), sheet])
+    status = main(["predict", str(tmp_path / "in.extxyz"), str(tmp_path / "out.extxyz"), "--model", str(model)])
+    assert status == (0 if last == "good" else 2)
+    said = capsys.readouterr()
+    assert says in said.out + said.err
+
+
+def test_stress_in_other_units_is_left_out_or_refused_before_any_calculation(model, tmp_path, capsys, monkeypatch):
+    sheets = [rattled(), rattled(seed=1)]
+    for atoms, stress in zip(sheets, (0.01, 4.14), strict=True):
+        atoms.info[keys.REF_STRESS] = np.full(6, stress)
+    ase.io.write(tmp_path / "in.extxyz", sheets)
+    arguments = ["predict", str(tmp_path / "in.extxyz"), str(tmp_path / "out.extxyz"), "--model", str(model)]
+    assert main(arguments) == 0
+    said, line = capsys.readouterr(), "in.extxyz, frame 2: a stress of 4.14; the unit must be eV/Angstrom^3"
+    assert said.err.startswith("extensive: note: ")
+    assert line in said.err
+    assert "stresses are left out" in said.err
+    assert "stress" not in said.out
+    assert all(keys.REF_STRESS not in atoms.info for atoms in read_structures(tmp_path / "out.extxyz"))
+    monkeypatch.setattr("extensive.inference.calculator.Calculator.calculate", None)
+    assert main([*arguments, "--stress-key", keys.REF_STRESS]) == 2
+    assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--displacement-A", "0.1"], ["--seed", "3"]])
+def test_options_of_made_sheets_are_refused_beside_a_file(option, capsys):
+    assert main(["sheet", "ednn", "--file", "mine.extxyz", *option]) == 2
+    assert f"--file and {option[0]}: give one of the two" in capsys.readouterr().err
+
+
 def test_rasterized_images_hold_energies_and_units(tmp_path):
     found = sheets(tmp_path / "mine.extxyz", 3)
     options = ["--pixel-size-A", "0.4", "--sigma-A", "0.5", "--multiple-px", "4"]
@@ -145,7 +186,9 @@ def test_a_part_of_the_energy_is_tested_against_that_part(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(text)
     arguments = ["train", str(tmp_path / "config.yaml"), str(tmp_path / "mine.extxyz"), "--out", str(tmp_path)]
     assert main(arguments) == 0
-    assert "trained on 2 structures" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "trained on 2 structures" in said.out
+    assert "epoch" not in said.err  # no bar where there is no terminal
     table = pd.read_csv(tmp_path / "ednn-test.csv")
     wanted = [72.0 + 0.1 * int(name[-5:]) for name in table.structure_id]
     np.testing.assert_allclose(table.energy_dft_eV, wanted)

@@ -1,7 +1,9 @@
 """Files appear whole or not at all; structures survive a round trip to the bit."""
 
 import gzip
+import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,37 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.extxyz.gz"])
+def test_the_file_that_a_link_means_is_written(tmp_path, name):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "blob", tmp_path / name
+    target.write_text("old")
+    link.symlink_to(target)
+    write_structures(link, [sheet(1)])
+    write_structures(tmp_path / f"plain-{name}", [sheet(1)])
+    assert link.is_symlink()
+    assert target.read_bytes() == (tmp_path / f"plain-{name}").read_bytes()
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_is_no_regular_file_is_written_to_and_stays(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "out.txt"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    read = []
+    for path in (pipe, link):
+        # A daemon, so that a pipe that nobody writes to holds up no other test.
+        reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+        reader.start()
+        with atomic_path(path) as temporary:
+            temporary.write_text(path.name)
+        assert pipe.is_fifo()
+        reader.join(timeout=10)
+    assert read == ["pipe", "out.txt"]
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
 
 
 def test_truncated_and_foreign_files_are_refused_by_name(tmp_path):

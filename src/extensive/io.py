@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,22 +23,31 @@ from extensive.errors import InputError
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
 
-    The temporary name ends with the same suffixes, so that writers that go by the suffix work.
+    The temporary name ends with the same suffixes, so that writers that go by the suffix work. Links are followed. What
+    is no regular file (a device, a pipe) is not replaced: it gets the bytes.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix="-" + path.name)
+    # Asked of the link itself: that of a pipe (/dev/stdout) resolves to no path.
+    special = path.exists() and not path.is_file()
+    target = path if special else Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = None if special else target.parent
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".tmp-", suffix="-" + path.name)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
+        if special:
+            with temporary.open("rb") as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+            return
         # mkstemp makes files private; results are as readable as any other file of the user's.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -111,9 +121,10 @@ def read_structures(path: str | os.PathLike) -> list[Atoms]:
         raise InputError(f"{path}: no such file; expected structures in extended XYZ")
     try:
         opener = gzip.open if path.name.endswith(".gz") else open
-        with opener(path, "rt") as stream:
-            text = stream.read()
-        if not text.strip():
+        # Editors put a byte-order mark first; ASE takes a blank line for the end.
+        with opener(path, "rt", encoding="utf-8-sig") as stream:
+            text = stream.read().lstrip()
+        if not text:
             return []
         return ase.io.read(StringIO(text), index=":", format="extxyz")
     except InputError:

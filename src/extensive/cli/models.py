@@ -50,20 +50,36 @@ def predict(
     from extensive.io import note
     from extensive.structures.frame import frame_of
     from extensive.structures.labels import LabelKeys, check_values, say_which_energy, with_labels
-    from extensive.structures.reading import read_any, without_isolated
+    from extensive.structures.reading import is_isolated, read_any, without_isolated
     from extensive.structures.stress import strain_gradient_of, volume_of
     from extensive.structures.user_files import write_any
 
     calculator = Calculator(model, device, dtype, extrapolate)
     named = LabelKeys(energy_key, forces_key, stress_key)
-    read = without_isolated(read_any(structures), structures)
+    whole = read_any(structures)
+    read = without_isolated(whole, structures)
     say_which_energy(read, named, structures)
+    # Numbers are those in the file, isolated atoms counted.
+    numbers = [index for index, atoms in enumerate(whole) if not is_isolated(atoms)]
+    places = [f"{structures}, frame {index + 1}" for index in numbers]
     # The file's own results give way to the predicted ones; as labels, under REF_ keys, they stay.
-    found = [with_labels(atoms, named, f"{structures}, frame {index}") for index, atoms in enumerate(read, start=1)]
-    names = [str(atoms.info.get(keys.STRUCTURE_ID, index)) for index, atoms in enumerate(found)]
+    found = [with_labels(atoms, named, place) for place, atoms in zip(places, read, strict=True)]
+    names = [str(atoms.info.get(keys.STRUCTURE_ID, index)) for index, atoms in zip(numbers, found, strict=True)]
     # All are looked at before any is calculated.
-    for index, atoms in enumerate(found, start=1):
-        check_values(atoms, f"{structures}, frame {index}")
+    for place, atoms in zip(places, found, strict=True):
+        check_values(atoms, place)
+    know_stress = all(getattr(potential.network, "can_fuse", False) for potential in calculator.potentials)
+    gradients = [None] * len(found)
+    if know_stress:
+        try:
+            gradients = [strain_gradient_of(atoms, place) for place, atoms in zip(places, found, strict=True)]
+        except InputError as error:
+            if stress_key is not None:
+                raise
+            # One unit holds for the whole file.
+            note(f"{error}; stresses are left out")
+            for atoms in found:
+                atoms.info.pop(keys.REF_STRESS, None)
     beyond = {}
     for name, atoms in zip(names, found, strict=True):
         for potential in calculator.potentials:
@@ -74,9 +90,8 @@ def predict(
         others = f" ({len(beyond)} structures are like that)" if len(beyond) > 1 else ""
         note(f"structure {name}: {words}{others}; errors may be larger, and a repeated cell has squarer pixels")
     energy_errors, force_errors, stress_errors, lines = [], [], [], []
-    know_stress = all(getattr(potential.network, "can_fuse", False) for potential in calculator.potentials)
-    for name, atoms in zip(tqdm(names, "structures", disable=not sys.stderr.isatty()), found, strict=True):
-        labelled = strain_gradient_of(atoms) if know_stress else None
+    bar = tqdm(names, "structures", disable=not sys.stderr.isatty())
+    for name, atoms, labelled in zip(bar, found, gradients, strict=True):
         calculator.calculate(atoms, ["energy", "forces", *(["stress"] if labelled is not None else [])])
         energy, forces = calculator.results["energy"], calculator.results["forces"]
         if len(calculator.potentials) > 1:
@@ -121,9 +136,10 @@ def sheet(
         bool, typer.Option("--extrapolate", help="Let pass strains and sizes outside the training set's.")
     ] = False,
     displacement_a: Annotated[
-        float, typer.Option("--displacement-A", help="Standard deviation of each coordinate, Angstrom.")
-    ] = 0.05,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of pores and displacements.")] = 0,
+        float | None,
+        typer.Option("--displacement-A", help="Standard deviation of each coordinate, Angstrom. [default: 0.05]"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of pores and displacements. [default: 0]")] = None,
     dtype: Annotated[
         str,
         typer.Option(
@@ -144,8 +160,14 @@ def sheet(
 
     if file is not None and blocks is not None:
         raise InputError("--file and --blocks: give one of the two")
+    for option, value in (("--displacement-A", displacement_a), ("--seed", seed)):
+        if file is not None and value is not None:
+            raise InputError(f"--file and {option}: give one of the two; {option} is for sheets that are made")
     path, where = find_model(model), pick_device(device).type
-    source = sheet_source(blocks, displacement_a, seed) if file is None else file_source(file, path, extrapolate)
+    if file is None:
+        source = sheet_source(blocks, 0.05 if displacement_a is None else displacement_a, seed or 0)
+    else:
+        source = file_source(file, path, extrapolate)
     try:
         found, row = evaluate_sheet(path, source, checkpoint, dtype, where, threads, progress=sys.stderr.isatty())
     finally:

@@ -33,6 +33,7 @@ from extensive.models.stress import strain_gradient
 from extensive.paths import model_folders
 from extensive.structures.frame import Frame, check_no_chain, frame_of, name_of
 
+OPTIONS = ("model", "device", "dtype", "extrapolate", "symmetric")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # How far a cnn's cell may lie outside the range of its training cells.
 CELL_MARGIN = 0.01
@@ -49,10 +50,13 @@ def find_model(name: str | Path) -> Path:
     stem = path.with_suffix("") if path.suffix in (".pt", ".json") else path
     folders = model_folders()
     for candidate in (stem, *(folder / stem for folder in folders)):
-        # `.` and `/` have no name that a file could have.
-        if stem.name and candidate.with_name(candidate.name + ".json").is_file():
+        # `.` and `/` have no name that a file could have. Of some published models only the description is there.
+        suffixes = (".json",) if candidate == stem else (".json", ".pt")
+        if stem.name and all(candidate.with_name(candidate.name + suffix).is_file() for suffix in suffixes):
             return candidate
-    known = sorted({file.stem for folder in folders for file in folder.glob("*.json") if "-rounding" not in file.stem})
+    known = sorted(
+        {file.stem for folder in folders for file in folder.glob("*.json") if file.with_suffix(".pt").is_file()}
+    )
     raise InputError(
         f"{name}: no such model; give the path of a .pt with its .json beside it, or the name of a published model"
         f" ({', '.join(known) or 'none yet'})"
@@ -126,9 +130,9 @@ class Calculator(AseCalculator):
     unless given), or a list of these, whose mean is the result and whose spread is the uncertainty. `device` is
     'auto', 'cpu' or 'cuda'; `dtype` 'float32' or 'float64'. `extrapolate=True` lets pass sheets of a strain or size
     outside the training set's. `symmetric=True` takes the shift average (see
-    `inference.shifts`), which makes an ensemble of one model at eight times the cost. Raises InputError for a model
-    that is none, and on calculation for a structure that the model cannot know: elements, atoms out
-    of the plane, or overlapping.
+    `inference.shifts`), which makes an ensemble of one model at eight times the cost. Other keywords are ASE's own
+    (`label`, `directory`, `atoms`). Raises InputError for a model that is none, for an unknown keyword, and on
+    calculation for a structure that the model cannot know: elements, atoms out of the plane, or overlapping.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 - ASE's interface
@@ -161,6 +165,14 @@ class Calculator(AseCalculator):
             Engine(potential, dtype, where) if getattr(potential.network, "can_fuse", False) else None
             for potential in self.potentials
         ]
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """ASE's entry point for parameters, of which there are none. InputError naming the first that is given."""
+        for name in kwargs:
+            if name in OPTIONS:
+                raise InputError(f"Calculator: {name!r} cannot be changed; make another: Calculator(..., {name}=...)")
+            raise InputError(f"Calculator: unknown option {name!r}; known: {', '.join(OPTIONS)}, and those of ASE")
+        return {}
 
     def calculate(
         self,

@@ -60,14 +60,15 @@ def volume_of(atoms: Atoms) -> float:
     return float(abs(np.linalg.det(atoms.cell.array)))
 
 
-def strain_gradient_of(atoms: Atoms) -> np.ndarray | None:
+def strain_gradient_of(atoms: Atoms, name: str | None = None) -> np.ndarray | None:
     """dE/d(strain) (3, 3), eV, in the user's axes, of a frame with REF_stress: the stress times the volume. None else.
 
-    The vacuum that the volume counts is gone from it. Raises InputError for what cannot be a stress.
+    The vacuum that the volume counts is gone from it. Raises InputError, which begins with `name` or the structure's
+    own, for what cannot be a stress.
     """
     if keys.REF_STRESS not in atoms.info:
         return None
-    name = atoms.info.get(keys.STRUCTURE_ID, str(atoms.symbols))
+    name = name or atoms.info.get(keys.STRUCTURE_ID, str(atoms.symbols))
     stress = np.asarray(atoms.info[keys.REF_STRESS], dtype=float)
     if stress.shape != (6,) or not np.isfinite(stress).all():
         raise InputError(f"{name}: {keys.REF_STRESS} must be 6 finite numbers, in eV/Angstrom^3")

@@ -6,6 +6,7 @@ the epochs since its last checkpoint and ends with the same weights as one that 
 
 import copy
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -255,6 +256,7 @@ def train(
     clock = saved = time.perf_counter()
     before = result.seconds
     precision = "tf32" if settings.mixed_precision else "ieee"
+    quiet = not ranks.first or bool(os.environ.get("TQDM_DISABLE"))
     bar = tqdm(
         range(start, epochs),
         desc=progress,
@@ -262,7 +264,7 @@ def train(
         total=epochs,
         unit="epoch",
         mininterval=2.0,
-        disable=not ranks.first,
+        disable=quiet or None,  # None: shown on terminals alone
     )
     for epoch in bar:
         rng = np.random.default_rng([settings.seed, epoch])
