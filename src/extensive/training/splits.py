@@ -67,7 +67,7 @@ def assign_sets(
         elif atoms.info[keys.SAMPLER] == "pristine":
             sets[keys.TRAIN].append(name)
         else:
-            found = _geometries(atoms)
+            found = _geometries(atoms) if len(atoms) else []  # images have none
             part = next((homes[each] for each in found if each in homes), None)
             part = part or _development_set(name, dataset, seed, block)
             homes.update(dict.fromkeys(found, part))
