@@ -148,5 +148,8 @@ def undisturbed(config: dict, dataset: str, folder: Path) -> list:
 
 
 def belongs(pid: int, job: str) -> bool:
-    """A process's job, by its environment."""
-    return f"SLURM_JOB_ID={job}\0" in Path(f"/proc/{pid}/environ").read_text()
+    """Whether a process is of a job, by its environment; one that has ended is of none."""
+    try:
+        return f"SLURM_JOB_ID={job}\0" in Path(f"/proc/{pid}/environ").read_text()
+    except OSError:
+        return False
