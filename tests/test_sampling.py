@@ -214,3 +214,12 @@ def test_a_supercell_that_cannot_be_one_of_four_atom_cells_is_not_taken_for_it(o
     misread.info[keys.SUPERCELL] = other if isinstance(other, str) else np.array(other)
     assert grid_shape(misread, PRODUCTION) == grid_shape(meant, PRODUCTION)
     assert len(kpoint_list(misread, EVERY_KPOINT)) == len(kpoint_list(meant, EVERY_KPOINT))
+
+
+@pytest.mark.parametrize("other", [[5, 5, 1], "5x5", [2.5, 2.5]])
+def test_such_a_supercell_of_a_hexagonal_cell_is_as_good_as_none(other):
+    bare, misread = of_shape("hexagonal", (5, 5)), of_shape("hexagonal", (5, 5))
+    del bare.info[keys.SUPERCELL]
+    misread.info[keys.SUPERCELL] = other if isinstance(other, str) else np.array(other)
+    assert grid_shape(misread, PRODUCTION) == grid_shape(bare, PRODUCTION)
+    assert determining(misread, PRODUCTION) == determining(bare, PRODUCTION)

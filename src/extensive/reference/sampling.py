@@ -33,7 +33,7 @@ def determining(atoms: Atoms, settings: DFTSettings) -> dict[str, Any]:
     aligned = is_aligned(atoms.cell.array)
     if not aligned:
         values["oblique_density"] = OBLIQUE_DENSITY
-    if cells_of(atoms)[1] or (not aligned and keys.SUPERCELL in atoms.info):
+    if cells_of(atoms)[1] or (not aligned and _stated(atoms) is not None):
         return values
     stated = atoms.copy()
     stated.info[keys.SUPERCELL] = np.maximum(1, np.rint(cells_of(atoms)[0]).astype(int))
@@ -50,12 +50,17 @@ def cells_of(atoms: Atoms) -> tuple[np.ndarray, bool]:
 
     By the lengths where `supercell` is absent or cannot mean that: other programs may call something else so.
     """
-    by_length = atoms.cell.lengths()[:2] / REFERENCE_CELL_A
-    stated = np.asarray(atoms.info.get(keys.SUPERCELL, ()))
-    counts = stated.shape == (2,) and np.issubdtype(stated.dtype, np.integer) and (stated > 0).all()
-    if counts and np.abs(by_length / stated - 1.0).max() < LARGEST_STRAIN:
+    by_length, stated = atoms.cell.lengths()[:2] / REFERENCE_CELL_A, _stated(atoms)
+    if stated is not None and np.abs(by_length / stated - 1.0).max() < LARGEST_STRAIN:
         return stated.astype(float), True
     return by_length, False
+
+
+def _stated(atoms: Atoms) -> np.ndarray | None:
+    """`supercell` (2,) of a sheet where it holds two numbers of cells, of whatever shape; else None."""
+    stated = np.asarray(atoms.info.get(keys.SUPERCELL, ()))
+    counts = stated.shape == (2,) and np.issubdtype(stated.dtype, np.integer) and (stated > 0).all()
+    return stated if counts else None
 
 
 def grid_shape(atoms: Atoms, settings: DFTSettings) -> tuple[int, int, int]:
@@ -78,9 +83,8 @@ def _lattice_constants_long(atoms: Atoms) -> np.ndarray:
     """Lengths (2,) of the periods in lattice constants of an unstrained sheet of these elements."""
     share = np.isin(atoms.get_chemical_symbols(), ("B", "N")).mean()
     lengths = atoms.cell.lengths()[:2] / (CARBON_A + share * (BORON_NITRIDE_A - CARBON_A))
-    if keys.SUPERCELL not in atoms.info:
-        return lengths
-    return unstrained_lengths(lengths, np.asarray(atoms.info[keys.SUPERCELL]))
+    stated = _stated(atoms)
+    return lengths if stated is None else unstrained_lengths(lengths, stated)
 
 
 def _even_of_one_mean(wanted: np.ndarray) -> list[int]:
