@@ -10,10 +10,6 @@ LABELS = config["reference"]["labels"]
 # Whether only labels of the archive are used, and none is computed.
 LEAVE_OUT = LABELS["missing"] == "leave-out"
 PHYSICS = config["reference"]["physics"]
-if LEAVE_OUT and not ARCHIVE:
-    raise WorkflowError(
-        "reference.labels: with archive: false and missing: leave-out there are no labels; change one of them"
-    )
 # Data sets whose cells are computed by several processes.
 MPI_RANKS = config["reference"]["mpi"]["ranks"]
 MPI_SETS = [

@@ -51,11 +51,6 @@ def check_config(config: dict[str, Any], folder: str | Path | None = None) -> No
     if both:
         raise InputError(f"structures.dimers: name {both[0]!r} is also in structures.datasets")
     DFTSettings.from_config(config["reference"]["dft"])
-    labels = config["reference"]["labels"]
-    if labels["missing"] == "leave-out" and labels["archive"] is False:
-        raise InputError(
-            "reference.labels: with archive: false and missing: leave-out there are no labels; change one of them"
-        )
     sheets = {name: model for name, model in models.items() if model["images"] is None}
     taught = [spec for spec in structures["datasets"].values() if spec["teacher"] and spec["set"] in LEARNED]
     learned = [spec for spec in structures["datasets"].values() if spec["set"] in (DEVELOPMENT, keys.TRAIN)]

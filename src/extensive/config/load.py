@@ -151,6 +151,12 @@ def complete_config(
         raise InputError(f"{source}: {_one_line(errors[0], schema)}")
     _check_finite(config, source)
     _check_dimers(config["structures"]["dimers"], source)
+    labels = config["reference"]["labels"]
+    if labels["missing"] == "leave-out" and not labels["archive"]:
+        raise InputError(
+            f"{source}: reference.labels: with archive: false and missing: leave-out there are no labels;"
+            " change one of them"
+        )
     return config
 
 
